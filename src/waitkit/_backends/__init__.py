@@ -1,0 +1,104 @@
+"""The seam between the engine and the event loop it runs on: one protocol, a file per loop.
+
+The crew, the helpers and the inputs know only `Backend`. What a backend hands out as a job
+is the reading half of a finished Future, which on asyncio the Task itself is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import AbstractAsyncContextManager
+from concurrent.futures import Future as ConcurrentFuture
+from contextvars import Context
+from typing import Any, Protocol, TypeVar
+
+from ._asyncio import AsyncioBackend
+
+T = TypeVar("T")
+
+
+class Job(Protocol):
+    """One input at work. Hashable by identity; the three answers are for when it is done."""
+
+    def done(self) -> bool: ...
+    def cancelled(self) -> bool: ...
+    def exception(self) -> BaseException | None: ...
+    def result(self) -> Any: ...
+    def __hash__(self) -> int: ...
+
+
+class Timer(Protocol):
+    def cancel(self) -> None: ...
+
+
+class Event(Awaitable[Any], Protocol):
+    """Something to await once, until `Backend.notify`."""
+
+
+class Backend(Protocol):
+    """What the engine needs of an event loop, made anew for each call of a helper.
+
+    The synchronous half never runs any callback before it returns.
+    """
+
+    CancelledError: type[BaseException]
+
+    @staticmethod
+    def wrap_future(future: ConcurrentFuture[T]) -> Awaitable[T]: ...
+
+    @staticmethod
+    def fail_after(seconds: float) -> AbstractAsyncContextManager[Any]:
+        """Raise TimeoutError if the block takes longer."""
+        ...
+
+    context: Context
+    """The caller's context variables, from which every job gets a copy (R5). Callbacks run in it."""
+
+    def start(self, aw: Any, on_done: Callable[[Any], None]) -> Job:
+        """Start an awaitable as a job; once it has ended, `on_done` is called with it."""
+        ...
+
+    def future(self, aw: Any) -> Job | None:
+        """The job that an awaitable is already, started by someone else; to be watched."""
+        ...
+
+    def watch(self, job: Job, on_done: Callable[[Any], None]) -> None:
+        """Call `on_done` with an adopted job once it has ended."""
+        ...
+
+    def unwatch(self, job: Job, on_done: Callable[[Any], None]) -> None: ...
+
+    def cancel(self, jobs: Iterable[Job]) -> None: ...
+
+    def current(self) -> Job | None:
+        """The job or other task that is running now, if any."""
+        ...
+
+    def timer(self, seconds: float, callback: Callable[[], None]) -> Timer: ...
+
+    def event(self) -> Event: ...
+
+    def notify(self, event: Event) -> None:
+        """Let whoever awaits the event go on; do nothing if nobody does any more."""
+        ...
+
+    async def outlast(self, until: Callable[[], Event | None]) -> BaseException | None:
+        """Await the events that `until` gives, till it gives None, whatever cancels the caller.
+
+        The only place where a cancellation is swallowed; the last one is given back, for the
+        caller to raise (R23).
+        """
+        ...
+
+    async def shielded(self, coro: Coroutine[Any, Any, None]) -> BaseException | None:
+        """Run a coroutine to its end as `outlast` does."""
+        ...
+
+    def later(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """From whatever thread, have a coroutine made and run, if the loop still runs."""
+        ...
+
+
+def current_backend() -> type[Backend]:
+    """The backend for the async library that is running."""
+    return AsyncioBackend

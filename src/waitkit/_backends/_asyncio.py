@@ -1,0 +1,142 @@
+"""The engine's needs, met by asyncio itself: a job is a Task or a Future."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import sys
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import copy_context
+from inspect import isgenerator
+from types import CoroutineType
+from typing import Any, TypeAlias, TypeVar
+
+T = TypeVar("T")
+OnDone: TypeAlias = Callable[[Any], None]
+
+# Tasks that clean up after a dropped stream: the loop itself holds Tasks only weakly.
+_cleaning: set[asyncio.Task[None]] = set()
+
+
+class AsyncioBackend:
+    __slots__ = ("_loop", "context")
+
+    CancelledError: type[BaseException] = asyncio.CancelledError
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.context = copy_context()
+
+    @staticmethod
+    def wrap_future(future: concurrent.futures.Future[T]) -> asyncio.Future[T]:
+        return asyncio.wrap_future(future)
+
+    @staticmethod
+    def fail_after(seconds: float) -> asyncio.Timeout:
+        return asyncio.timeout(seconds)
+
+    def start(self, aw: Any, on_done: OnDone) -> asyncio.Future[Any]:
+        if type(aw) is CoroutineType or asyncio.iscoroutine(aw) and not isgenerator(aw):
+            task = self._loop.create_task(aw)
+        else:
+            task = self._loop.create_task(_awaiting(aw))
+            if hasattr(aw, "close"):  # cancelled before its first step, it is still unawaited
+                task.add_done_callback(lambda _: aw.close())
+        # Without `context` asyncio would copy one per job: a tenth of a job's whole cost.
+        task.add_done_callback(on_done, context=self.context)
+        return task
+
+    def future(self, aw: Any) -> asyncio.Future[Any] | None:
+        if asyncio.isfuture(aw):
+            if aw.get_loop() is not self._loop:
+                raise ValueError(f"{aw!r} belongs to a different event loop")
+            return aw
+        if isinstance(aw, concurrent.futures.Future):
+            return asyncio.wrap_future(aw, loop=self._loop)
+        return None
+
+    def watch(self, job: asyncio.Future[Any], on_done: OnDone) -> None:
+        job.add_done_callback(on_done, context=self.context)
+
+    def unwatch(self, job: asyncio.Future[Any], on_done: OnDone) -> None:
+        job.remove_done_callback(on_done)
+
+    def cancel(self, jobs: Iterable[asyncio.Future[Any]]) -> None:
+        for job in jobs:
+            try:
+                job.cancel()
+            except Exception:  # what a job awaits may refuse; the others still have to hear
+                logging.getLogger("waitkit").warning("could not cancel %r", job, exc_info=True)
+
+    def current(self) -> asyncio.Task[Any] | None:
+        return asyncio.current_task(self._loop)
+
+    def timer(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        return self._loop.call_later(seconds, callback, context=self.context)
+
+    def event(self) -> asyncio.Future[None]:
+        return self._loop.create_future()
+
+    def notify(self, event: asyncio.Future[None]) -> None:
+        if not event.done():  # whoever awaited it may have been cancelled
+            event.set_result(None)
+
+    async def outlast(
+        self, until: Callable[[], asyncio.Future[None] | None]
+    ) -> BaseException | None:
+        cancelled: BaseException | None = None
+        event = until()
+        if event is None:
+            return None
+        try:
+            with _anyio_shield():
+                while event is not None:
+                    try:
+                        await event
+                    except asyncio.CancelledError as exc:
+                        cancelled = exc
+                    event = until()
+            return cancelled
+        finally:
+            del cancelled  # its traceback holds this frame: R30
+
+    async def shielded(self, coro: Coroutine[Any, Any, None]) -> BaseException | None:
+        task = self._loop.create_task(coro)
+
+        def until() -> asyncio.Future[None] | None:
+            if task.done():
+                return None
+            event = self._loop.create_future()
+            task.add_done_callback(lambda _: self.notify(event))
+            return event
+
+        cancelled = await self.outlast(until)
+        if not task.cancelled():
+            task.result()
+        return cancelled
+
+    def later(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        def run() -> None:
+            task = self._loop.create_task(make())
+            _cleaning.add(task)
+            task.add_done_callback(_cleaning.discard)
+
+        if asyncio._get_running_loop() is self._loop:
+            self._loop.call_soon(run)
+        elif not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(run)
+
+
+def _anyio_shield() -> AbstractContextManager[Any]:
+    """Keep the cancel scopes of anyio from cancelling again at every turn of the loop (R23).
+
+    Where nobody has imported anyio there is no such scope, and no need to import it.
+    """
+    anyio = sys.modules.get("anyio")
+    return nullcontext() if anyio is None else anyio.CancelScope(shield=True)
+
+
+async def _awaiting(aw: Any) -> Any:
+    return await aw

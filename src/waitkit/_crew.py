@@ -1,0 +1,428 @@
+"""The engine: a crew runs the jobs of one call, and decides all that has to be decided.
+
+What it guarantees: every input taken gives exactly one outcome; completion order is the order
+in which the loop finished the jobs; never more jobs at work than the limit, and never a free
+slot while inputs remain; when the call is over, no job is left.
+
+How: each job carries one done-callback, `_on_done`. It hands the job to `_settle`, the one place
+where an ending changes anything, then has `_fill` take the next input, then wakes whoever waits,
+if that is what it waits for. Nothing here awaits, so no cancellation can strike between two
+steps, and a wait that is cancelled loses nothing: all state is in the crew. A completion costs
+O(1), where a loop over `asyncio.wait` adds and removes a callback on every pending job per round.
+
+Two booleans tell the stage: `closing` (no input is taken any more, the jobs are cancelled) and
+`_keeping` (how they end is still wanted).
+
+    open      not closing, keeping    jobs run
+    expired   closing, keeping        the deadline has passed, and failures are data (R17)
+    closing   closing, not keeping    a failure, a winner, a deadline, or the caller leaves
+    over      closing, and no job is left
+
+Prior art: `asyncio.gather` (a counter and one future), `concurrent.futures.as_completed` (one
+waiter and a list of what has finished), httpcore's connection pool (one synchronous transition
+that returns what is to be closed).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Final, Literal
+
+from ._backends import Backend, Event, Job, Timer
+from ._ending import Ending
+from ._errors import DeadlineError, JobCancelledError
+from ._inputs import Borrowed, Source, close_unstarted
+from ._outcomes import Cancelled, Failure, Success
+from ._policy import Policy
+from ._reports import Reporter
+from ._roster import Roster
+from ._sources import NOTHING, Intake
+from ._starting import Starter
+
+# What the one who waits wants to be woken for.
+EACH: Final = 0  # something has finished
+FRONT: Final = 1  # what is next in input order has finished
+END: Final = 2  # nothing runs and nothing is left to take, or the call is decided
+
+
+class Crew:
+    """The jobs of one call of a helper."""
+
+    __slots__ = tuple(
+        """
+        policy started closing drained timed_out winner finished
+        _backend _intake _starter _roster _reporter _ending
+        _exempt _lent_places _timer _overdue _keeping _verdict _front _waiter _wake_on
+        """.split()
+    )
+
+    def __init__(self, policy: Policy, source: Source, backend: Backend) -> None:
+        self.policy = policy
+        # What has finished and is not delivered: by index, or as (index, value) in that order.
+        self.finished: Any = {} if policy.ordered else deque()
+        self.winner: tuple[int, Any] | None = None
+        self._lent_places: set[int] = set()  # whose values are not ours to dispose of (R1)
+        self._verdict: BaseException | None = None
+
+        self._backend = backend
+        self._reporter = Reporter(policy.helper, keyed=source.keyed)
+        self._roster = Roster(backend, self._on_done)
+        self._roster.lend(source.special())
+        self._intake = Intake(source, backend, self._on_fetched, self._on_fed)
+        self._starter = Starter(
+            policy,
+            backend,
+            self._intake,
+            self._roster,
+            self._reporter,
+            self.finished,
+            self._fail_source,
+        )
+        self._ending = Ending(
+            backend, self._roster.running, self._intake, self._reporter, policy.dispose
+        )
+
+        self.started = False
+        self.closing = False
+        self.drained = False
+        self.timed_out = False  # the deadline has cut something off
+        self._keeping = True
+        # Whether a job is wanted, where that differs from the rest: one that had finished when
+        # the deadline passed is (R20), one that `drain` left untaken is not (R26).
+        self._exempt: dict[Job, bool] = {}
+        self._timer: Timer | None = None  # the deadline
+        self._overdue = False  # it has passed, and there was nothing to cut off
+        self._front = 0  # the index to be delivered next, in input order
+        self._waiter: Event | None = None
+        self._wake_on = END
+
+    # --- what the caller asks, and does
+
+    @property
+    def keyed(self) -> bool:
+        return self._reporter.keys is not None
+
+    @property
+    def running(self) -> int:
+        return len(self._roster)
+
+    @property
+    def taken(self) -> int:
+        return self._starter.taken
+
+    @property
+    def live(self) -> bool:
+        """Whether something may still finish that the caller wants."""
+        return self._keeping and bool(self._roster.running or self._starter.more)
+
+    @property
+    def over(self) -> bool:
+        return self.closing and self._ending.ended(None)
+
+    def start(self) -> None:
+        """Start the clock, and as many jobs as may run."""
+        self.started = True
+        self._roster.owner = self._backend.current()
+        timeout = self.policy.timeout
+        if timeout is not None and timeout > 0:
+            self._timer = self._backend.timer(timeout, self._expire)
+        self._starter.refill()
+        if timeout is not None and timeout <= 0:
+            self._expire()
+
+    def watch(self, wake_on: int) -> Event:
+        """What to await until there is something to do."""
+        self._wake_on = wake_on
+        self._waiter = event = self._backend.event()
+        return event
+
+    def deliver(self) -> Any:
+        """What has finished next, or `NOTHING` (yet)."""
+        if self.policy.ordered:
+            index = self._front
+            if index not in self.finished:
+                return NOTHING
+            value = self.finished.pop(index)
+            self._front = index + 1
+        elif self.finished:
+            index, value = self.finished.popleft()
+        else:
+            return NOTHING
+        if (keys := self._reporter.keys) is not None:
+            key = keys.pop(index)
+            if not self.policy.outcomes:
+                value = (key, value)
+        self._starter.make_room()
+        return value
+
+    def key(self, index: int) -> Any:
+        """The key of keyed inputs, else the index."""
+        return index if self._reporter.keys is None else self._reporter.keys[index]
+
+    def current(self) -> Job | None:
+        """The task that calls."""
+        return self._backend.current()
+
+    def extend(self, source: Source) -> None:
+        """More inputs, behind what is there."""
+        self._roster.lend(source.special())
+        self._intake.extend(source)
+        self._have_more()
+
+    def add(self, source: Source) -> None:
+        """One more input, before the next item of an iterator."""
+        self._roster.lend(source.special())
+        self._intake.add(source)
+        self._have_more()
+
+    def _have_more(self) -> None:
+        self._starter.more = True
+        if self.closing:  # too late, and given up like all that was left then
+            self._give_up()
+            self._roster.cancel()
+            self._wake()
+        elif self._overdue:
+            self._expire()
+        elif self.started:
+            self._starter.refill()
+
+    def drain(self) -> None:
+        """Take no more inputs, and let those at work finish (R26)."""
+        self.drained = True
+        for key, aw in self._starter.stop():
+            job = self._enlist(key, aw)
+            if job is not None:
+                self._exempt[job] = False
+                self._roster.cancel_one(job)
+        self._wake_if_idle()
+
+    def close(self) -> None:
+        """Cancel the jobs, but for the one that asks (R26): nobody wants anything any more."""
+        self._roster.spared = self._backend.current()
+        self._shut()
+        self._roster.cancel()
+
+    async def finish(self, *, leaving: bool) -> BaseException | None:
+        """Await the jobs, dispose of what is unclaimed; give back the last cancellation.
+
+        Nobody gets the results of a call that has failed, or whose caller is `leaving`.
+        """
+        self.close()
+        leaving = leaving or self._verdict is not None
+        return await self._ending.finish(self._forfeit, leaving=leaving)
+
+    def take_verdict(self) -> BaseException | None:
+        """The error of the call, once: kept, it would be part of a cycle (R30)."""
+        verdict, self._verdict = self._verdict, None
+        return verdict
+
+    def log_unraised(self) -> BaseException | None:
+        """Log a failure whose caller left before it was raised (R12), and give it back."""
+        failure = self.take_verdict()
+        # Whoever cancels a job and the caller at once, as asyncio.run does at its end, knows.
+        if failure is not None and not isinstance(failure, DeadlineError | JobCancelledError):
+            self._reporter.unraised(failure)
+        return failure
+
+    def abandon(self) -> None:
+        """Close with nobody to await the jobs: from `__del__`, in whatever thread (R25)."""
+        self._backend.later(self._clean_up)
+
+    async def _clean_up(self) -> None:
+        await self.finish(leaving=True)
+        self.log_unraised()
+
+    # --- how jobs end
+
+    def _on_done(self, job: Job) -> None:
+        decided = self._settle(self._roster.running.pop(job), job)
+        if self.closing or self._roster.twins:
+            for index in self._roster.leave(job):
+                decided |= self._settle(index, job)
+        if decided:
+            self._roster.cancel()
+        if self._starter.more:
+            self._starter.fill()
+        if self._waiter is not None:
+            if self._wake_on == EACH or self._wake_on == FRONT and self._front in self.finished:
+                self._wake()
+            else:
+                self._wake_if_idle()
+        if self.closing:
+            self._ending.announce()
+
+    def _settle(self, index: int, job: Job) -> bool:
+        """Enter how a job ended, at one of its places; tell whether that decides the call.
+
+        There are four cases:
+        1. It returned a value that is wanted: it is kept, or wins the race.
+        2. Nobody wants to know: a value goes to dispose, an error is noted and logged (R12).
+        3. It failed or was cancelled, and that is data.
+        4. It failed or was cancelled, and that is the verdict (R10).
+        """
+        policy = self.policy
+        wanted = self._exempt.get(job, self._keeping) if self._exempt else self._keeping
+        cancelled = job.cancelled()
+        error = None if cancelled else job.exception()
+        if wanted and error is None and not cancelled:
+            value = job.result()
+            if self._roster.lent and job in self._roster.lent:
+                self._lent_places.add(index)
+            if policy.race:
+                self.winner = (index, value)
+                self._verdict = None  # a deadline, in whose own tick this finished (R20)
+                return self._shut()
+            self._keep(index, Success(value, self.key(index), index) if policy.outcomes else value)
+        elif not wanted:
+            if error is not None:
+                self._reporter.further(self._verdict, error, self._reporter.name(index))
+            elif not cancelled and job not in self._roster.lent:
+                self._ending.discard(job.result())
+        elif cancelled and policy.outcomes and not policy.race:
+            late = self.closing and job not in self._exempt
+            self._keep_cancelled(index, "deadline" if late else "external")
+        else:
+            if error is None:
+                error = self._lost(index, job)
+            # A lost job is out of the race, whatever `catch` says (R13).
+            data = policy.outcomes and (cancelled or isinstance(error, policy.catch))
+            if not data or policy.race:
+                self._reporter.note(error, index)
+            if not data:
+                self._verdict = error
+                return self._shut()
+            assert isinstance(error, Exception)
+            self._keep(index, Failure(error, self.key(index), index))
+            if policy.race:
+                self._starter.hurry()  # the next one need not wait (R19)
+        return False
+
+    def _keep(self, index: int, value: Any) -> None:
+        if self.policy.ordered:
+            self.finished[index] = value
+        else:
+            self.finished.append((index, value))
+
+    def _keep_cancelled(
+        self, index: int, reason: Literal["deadline", "external"], started: bool = True
+    ) -> None:
+        self._keep(index, Cancelled(self.key(index), index, reason, started))
+
+    def _lost(self, index: int, job: Job) -> JobCancelledError:
+        """The failure that a cancellation from elsewhere is (R13)."""
+        error = JobCancelledError(f"{self._reporter.name(index)} was cancelled from elsewhere")
+        try:
+            job.result()
+        except BaseException as cause:
+            # Less this frame, which holds what the exception would then hold in a cycle (R30).
+            frames = cause.__traceback__
+            error.__cause__ = cause.with_traceback(frames and frames.tb_next)
+        return error
+
+    def _on_fetched(self) -> None:
+        self._starter.refill()
+
+    def _on_fed(self, job: Job) -> None:
+        """The feeder of an async source has ended: so has the source."""
+        error = None if job.cancelled() else job.exception()
+        if job.cancelled() and not (self.closing or self.drained):
+            error = JobCancelledError("the task that reads the source was cancelled from elsewhere")
+        if error is not None:
+            self._fail_source(error)
+        self._starter.fed()
+        self._wake_if_idle()
+        self._ending.announce()
+
+    def _fail_source(self, error: BaseException) -> None:
+        """What the source raises is the error of the call (R28), unless that is decided."""
+        if self._keeping:
+            self._verdict = error
+            self._shut()
+            self._roster.cancel()
+        else:
+            self._reporter.further(self._verdict, error, "the source of the inputs")
+
+    def _wake(self) -> None:
+        if self._waiter is not None:
+            waiter, self._waiter = self._waiter, None
+            self._backend.notify(waiter)
+
+    def _wake_if_idle(self) -> None:
+        if not self.live:
+            self._wake()
+
+    # --- closing
+
+    def _expire(self) -> None:
+        """The deadline has passed (R17, R20)."""
+        self._timer = None
+        self._overdue = True
+        punctual = [job for job in self._roster.running if job.done()]
+        late = self.running - len(punctual) - len(self._exempt)
+        if self.closing or not late and not self._starter.more:
+            return  # all have finished in time
+        self.timed_out = True
+        keeping = self.policy.outcomes and not self.policy.race
+        if not keeping:
+            self._verdict = DeadlineError(
+                f"waitkit.{self.policy.helper}: {late} of the {self.taken} inputs taken had not "
+                f"finished after {self.policy.timeout:g} seconds"
+            )
+        self._shut(keeping=keeping)
+        for job in punctual:
+            self._exempt.setdefault(job, True)
+        self._roster.cancel()
+
+    def _shut(self, *, keeping: bool = False) -> bool:
+        """Take no more, and want no more unless `keeping`; the caller has the jobs cancelled."""
+        first, self.closing, self._keeping = not self.closing, True, keeping
+        if not keeping:
+            self._exempt.clear()
+        if first:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            for index in self._roster.release():
+                if keeping:
+                    self._keep_cancelled(index, "deadline")
+            self._give_up()
+            self._ending.expect()
+        self._wake()
+        return True
+
+    def _give_up(self) -> None:
+        """Close what has never started; what others have started is to be cancelled (R1, R17)."""
+        try:
+            for key, aw in self._starter.stop(everything=self._keeping):
+                if self._enlist(key, aw) is None and self._keeping:
+                    self._keep_cancelled(self._starter.number(key), "deadline", started=False)
+        except Exception as error:
+            self._fail_source(error)
+
+    def _enlist(self, key: Any, aw: Any) -> Job | None:
+        """Enter an input that will not be taken, if it is a job already; else close it."""
+        job = None
+        if not isinstance(aw, Borrowed) or aw.future.done():
+            try:
+                job = self._roster.adopt(aw, self.taken)
+            except ValueError:  # of another event loop, or the caller: not ours to end
+                return None
+        if job is None:
+            close_unstarted([aw])
+        else:
+            self._starter.number(key)
+        return job
+
+    def _forfeit(self) -> None:
+        """Nobody will get what has finished: its values go to dispose (R29)."""
+        entries = list(self.finished.items() if self.policy.ordered else self.finished)
+        if self.policy.outcomes:
+            entries = [(i, entry.value) for i, entry in entries if isinstance(entry, Success)]
+        if not self.policy.race:  # whose failures so far tell why nothing has won
+            self.finished.clear()
+        if self.winner is not None:
+            entries.append(self.winner)
+            self.winner = None
+        for index, value in entries:
+            if index not in self._lent_places:
+                self._ending.discard(value)

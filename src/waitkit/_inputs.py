@@ -1,0 +1,432 @@
+"""What callers may pass: every accepted shape becomes one `Source`, or a clear error.
+
+R27 (what never starts is closed) and R32 (bad input is told at once) live here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import inspect
+import math
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Generator,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+)
+from types import CoroutineType
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, final
+
+from ._backends import current_backend
+
+K = TypeVar("K")
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+Input: TypeAlias = Awaitable[T] | concurrent.futures.Future[T]
+Catch: TypeAlias = type[Exception] | tuple[type[Exception], ...]
+
+
+async def _nothing() -> AsyncGenerator[None, None]:
+    yield
+
+
+# Awaitables that Python itself warns about when they are dropped unstarted, and that `close()`
+# ends: coroutines and the steps of async generators, with and without `anext`'s default (R27).
+_steps = _nothing()
+_CLOSABLE = (
+    CoroutineType,
+    type(_steps.asend(None)),
+    type(_steps.aclose()),
+    type(anext(_steps, None)),
+)
+del _steps
+
+
+def is_closable(aw: object) -> bool:
+    """Whether it is a one-shot awaitable that has to be closed if it never starts."""
+    return isinstance(aw, _CLOSABLE) or asyncio.iscoroutine(aw) and not inspect.isgenerator(aw)
+
+
+def is_awaitable(aw: object) -> bool:
+    return isinstance(aw, Borrowed | concurrent.futures.Future) or inspect.isawaitable(aw)
+
+
+def close_unstarted(items: Iterable[object]) -> None:
+    """Close what would otherwise be reported as never awaited; leave all else alone (R27)."""
+    for item in items:
+        if is_closable(item):
+            item.close()  # type: ignore[attr-defined]  # that is what closable means
+
+
+@final
+class Borrowed(Generic[T_co]):
+    """What `borrowed` returns: a Future that is waited for and never cancelled."""
+
+    __slots__ = ("future",)
+
+    def __init__(self, future: asyncio.Future[T_co]) -> None:
+        self.future = future
+
+    def __await__(self) -> Generator[Any, None, T_co]:
+        return asyncio.shield(self.future).__await__()
+
+    def __repr__(self) -> str:
+        return f"borrowed({self.future!r})"
+
+
+def borrowed(aw: asyncio.Future[T], /) -> Borrowed[T]:
+    """Mark a Task or Future that belongs to someone else: wait for it, never cancel it.
+
+    Every helper adopts the Tasks and Futures it is given: it cancels and awaits them with the
+    rest. A borrowed one is only watched. It is never cancelled; its failure stays its
+    owner's to handle too; its value never goes to ``dispose``; when the call ends, no callback
+    is left on it. At a deadline it is `Cancelled`, though it runs on. One that is given both
+    borrowed and plain in the same call is borrowed.
+
+    Args:
+        aw: the `asyncio.Task` or `asyncio.Future` to watch.
+
+    Returns:
+        An input for any helper.
+
+    Raises:
+        TypeError: ``aw`` is no Task or Future (a coroutine has no other owner: it is closed).
+
+    Example::
+
+        key, message = await waitkit.first_completed(
+            {"message": queue.get(), "stop": waitkit.borrowed(stop_task)}
+        )
+    """
+    if isinstance(aw, Borrowed):
+        return aw
+    if asyncio.isfuture(aw):
+        return Borrowed(aw)
+    close_unstarted([aw])
+    raise TypeError(
+        f"borrowed() takes a Task or Future that belongs to someone else, not {kind(aw)}; "
+        "pass anything else as it is"
+    )
+
+
+@final
+class Keyed(Generic[K, T_co]):
+    """What `keyed` and `call_each` return: pairs of a key and an awaitable, still to be made."""
+
+    __slots__ = ("_items", "_make", "_name")
+
+    def __init__(
+        self,
+        name: str,
+        items: Iterable[Any] | AsyncIterable[Any],
+        make: Callable[[Any], tuple[K, Input[T_co]]] | None,
+    ) -> None:
+        self._name = name
+        self._items = items
+        self._make = make  # from an item to its pair; None: the items are pairs
+
+    def __repr__(self) -> str:
+        return f"{self._name}({self._items!r})"
+
+    def source(self) -> Source:
+        items, sized = self._items, isinstance(self._items, Collection)
+        if self._make is None and sized:
+            return load(items, keyed=True)
+        return Source(keyed=True, make=self._make, sized=sized, **_iterate(items))
+
+
+def keyed(
+    pairs: Iterable[tuple[K, Input[T]]] | AsyncIterable[tuple[K, Input[T]]], /
+) -> Keyed[K, T]:
+    """Give each awaitable a key: a `dict` of inputs that need not exist at once.
+
+    Wherever a helper takes a mapping it takes this too, and answers with keys in the same
+    way. The pairs are taken one by one as slots fall free.
+
+    Args:
+        pairs: an iterable or async iterable of ``(key, awaitable)`` tuples. Streams and
+            races take any keys, equal ones too; where the answer is a `dict`
+            (`first_error`, `gather_partial`) they have to be hashable and distinct.
+
+    Returns:
+        An input for any helper.
+
+    Raises:
+        TypeError: ``pairs`` cannot be iterated. (A bad pair is reported by the helper.)
+
+    Example::
+
+        pairs = ((url, fetch(url)) for url in urls)
+        async with waitkit.as_completed_results(waitkit.keyed(pairs), max_concurrency=10) as pages:
+            async for url, page in pages:
+                print(url, len(page))
+    """
+    if isinstance(pairs, Mapping):
+        pairs = pairs.items()
+    _check_iterable(pairs, "keyed", "pairs", "an iterable of (key, awaitable) pairs")
+    return Keyed("keyed", pairs, None)
+
+
+def call_each(
+    func: Callable[[K], Input[T]],
+    items: Iterable[K] | AsyncIterable[K],
+    /,
+    *,
+    timeout: float | None = None,
+) -> Keyed[K, T]:
+    """Call a function once per item, each call made only when a slot falls free.
+
+    The key of each job is its item, so the answer tells which item it belongs to.
+
+    Args:
+        func: called with one item, in the job's own Task and context; returns an awaitable.
+            What it raises, or a return value that is not awaitable (`TypeError`), is the
+            failure of that item.
+        items: an iterable or async iterable of arguments. It is taken from lazily and may be
+            infinite, given ``max_concurrency``.
+        timeout: seconds for each call, from its own start, not while it queues. A call that
+            takes longer is cancelled and fails with `TimeoutError`. None: no limit.
+
+    Returns:
+        An input for any helper.
+
+    Raises:
+        TypeError: ``func`` cannot be called, or ``items`` cannot be iterated.
+        ValueError: ``timeout`` is NaN.
+
+    Example::
+
+        partial = await waitkit.gather_partial(
+            waitkit.call_each(ping, hosts, timeout=1.0), max_concurrency=50, timeout=5.0
+        )
+    """
+    if not callable(func):
+        close_unstarted([func])
+        raise TypeError(
+            f"call_each() takes a function and the items to call it with, not {kind(func)}"
+        )
+    _check_iterable(items, "call_each", "items", "an iterable of arguments")
+    limit = check_seconds("timeout", timeout)
+
+    async def call(item: K) -> T:
+        if limit is None:
+            return await _awaited(func, item)
+        async with current_backend().fail_after(limit):
+            return await _awaited(func, item)
+
+    # The call is made inside the job: one that is cancelled before its first step has then
+    # made no coroutine that nobody awaits.
+    return Keyed("call_each", items, lambda item: (item, call(item)))
+
+
+async def _awaited(func: Callable[[K], Input[T]], item: K) -> T:
+    aw = func(item)
+    if isinstance(aw, concurrent.futures.Future):
+        return await current_backend().wrap_future(aw)
+    if not inspect.isawaitable(aw):
+        raise TypeError(f"{func!r} returned {kind(aw)}, which cannot be awaited")
+    return await aw
+
+
+class Source(NamedTuple):
+    """One thing that a caller passed, ready to be taken from; just one of the three is set."""
+
+    keyed: bool
+    loaded: list[Any] | None = None  # checked items of a sized input: awaitables, or pairs
+    iterator: Iterator[Any] | None = None
+    async_iterator: AsyncIterator[Any] | None = None
+    plain: bool = False  # nothing but coroutines was loaded
+    make: Callable[[Any], tuple[Any, Any]] | None = None  # from an item to its pair
+    sized: bool = False  # what an iterator has left counts as given all the same (R17)
+    
+
+    def close(self) -> None:
+        """Close the unstarted coroutines of a sized input (R27)."""
+        close_unstarted(_awaitables(self.loaded or (), keyed=self.keyed))
+
+    def special(self) -> Iterable[Any]:
+        """The awaitables of a sized input, where not all of them are coroutines."""
+        return () if self.plain else _awaitables(self.loaded or (), keyed=self.keyed)
+
+
+def read_inputs(helper: str, aws: object, others: tuple[object, ...]) -> Source:
+    """Turn what a helper was called with into a `Source`, or raise the error of R32."""
+    if others:
+        close_unstarted([aws, *others])
+        raise TypeError(
+            f"{helper}() takes one iterable of awaitables, as asyncio.wait does: "
+            f"write {helper}([a, b, c]), or {helper}((a, b, c)) for different types"
+        )
+    if isinstance(aws, Keyed):
+        return aws.source()
+    if isinstance(aws, Mapping):
+        return load(aws.items(), keyed=True)
+    if is_awaitable(aws):
+        close_unstarted([aws])
+        raise TypeError(
+            f"{helper}() takes an iterable of awaitables, not a single one ({kind(aws)}); "
+            f"write {helper}([aw])"
+        )
+    _check_iterable(aws, helper, "aws", "an iterable of awaitables")
+    if isinstance(aws, Collection):
+        return load(aws, keyed=False)
+    return Source(keyed=False, **_iterate(aws))
+
+
+def _iterate(items: Any) -> dict[str, Any]:
+    if isinstance(items, Iterable):
+        return {"iterator": iter(items)}
+    return {"async_iterator": aiter(items)}
+
+
+def _awaitables(items: Iterable[Any], *, keyed: bool) -> Iterator[Any]:
+    for item in items:
+        if not keyed:
+            yield item
+        elif isinstance(item, tuple):
+            yield from item[1:]
+
+
+def load(given: Iterable[Any], *, keyed: bool) -> Source:
+    """Take all of a sized input at once, and refuse what is wrong with it (R4, R32).
+
+    Costs little for a long list of coroutines: one pass for their types, one for their ids.
+    """
+    items = list(given)
+    try:
+        if keyed:
+            for index, pair in enumerate(items):
+                check_pair(pair, index)
+        aws = [pair[1] for pair in items] if keyed else items
+        plain = set(map(type, aws)) <= {CoroutineType}
+        if not plain:
+            for index, aw in enumerate(aws):
+                check_item(aw, index, items[index][0] if keyed else index, keyed=keyed)
+        if len(set(map(id, aws))) < len(aws):
+            _check_once(aws)
+    except BaseException:
+        close_unstarted(_awaitables(items, keyed=keyed))
+        raise
+    return Source(keyed=keyed, loaded=items, plain=plain)
+
+
+def _check_once(aws: list[Any]) -> None:
+    seen: dict[int, int] = {}
+    for index, aw in enumerate(aws):
+        first = seen.setdefault(id(aw), index)
+        if first != index and is_closable(aw):
+            raise ValueError(
+                f"inputs {first} and {index} are the same {type(aw).__name__}, which can be "
+                "awaited only once; make one for each, or pass one Task at both places"
+            )
+
+
+def check_pair(pair: Any, index: int) -> None:
+    if not isinstance(pair, tuple) or len(pair) != 2:
+        close_unstarted(pair if isinstance(pair, tuple) else [pair])
+        raise TypeError(f"input {index} is {kind(pair)}, not a (key, awaitable) pair")
+
+
+def check_item(aw: Any, index: int, key: Any, *, keyed: bool) -> None:
+    if not is_awaitable(aw):
+        name = f"input {index} (key {safe_repr(key)})" if keyed else f"input {index}"
+        hint = "; call it, or pass call_each(func, items)" if callable(aw) else ""
+        raise TypeError(f"{name} is {kind(aw)}, which cannot be awaited{hint}")
+
+
+def split_input(item: Any, index: int, *, keyed: bool) -> tuple[Any, Any]:
+    """The key and the awaitable of one input, checked and left unclosed only if good (R32)."""
+    if not keyed:
+        check_item(item, index, index, keyed=False)
+        return index, item
+    check_pair(item, index)
+    check_item(item[1], index, item[0], keyed=True)
+    return item[0], item[1]
+
+
+def check_distinct(key: Any, seen: set[Hashable]) -> None:
+    """Refuse a key that a dict of the answers could not hold, or would hold once (R32)."""
+    try:
+        known = key in seen
+    except TypeError as error:
+        raise TypeError(f"key {safe_repr(key)} cannot be a key of a dict: {error}") from None
+    if known:
+        raise ValueError(f"key {safe_repr(key)} is given twice, and a dict would hold it once")
+    seen.add(key)
+
+
+def _check_iterable(items: object, helper: str, name: str, wanted: str) -> None:
+    if isinstance(items, str | bytes | bytearray):
+        raise TypeError(f"{helper}() takes {wanted}, not {kind(items)}")
+    if not isinstance(items, Iterable | AsyncIterable) or is_awaitable(items):
+        close_unstarted([items])
+        if callable(items):
+            hint = "; call it, or write call_each(func, items) for a call per item"
+        else:
+            hint = ""
+        raise TypeError(f"{helper}() takes {wanted} as {name}, not {kind(items)}{hint}")
+
+
+def kind(value: object) -> str:
+    """``a coroutine``, ``an int``: for messages."""
+    name = type(value).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
+def safe_repr(value: object) -> str:
+    """A short repr, even of what has none."""
+    try:
+        text = repr(value)
+    except Exception:
+        text = object.__repr__(value)
+    return text if len(text) <= 200 else f"{text[:197]}..."
+
+
+def check_seconds(name: str, seconds: float | None) -> float | None:
+    """A number of seconds; None and infinity mean no limit."""
+    if seconds is None:
+        return None
+    if isinstance(seconds, str | bytes):  # which float() would take
+        raise TypeError(f"{name} must be a number of seconds, not {kind(seconds)}")
+    try:
+        seconds = float(seconds)
+    except TypeError:
+        raise TypeError(f"{name} must be a number of seconds, not {kind(seconds)}") from None
+    if math.isnan(seconds):
+        raise ValueError(f"{name} must be a number of seconds, not NaN")
+    return None if seconds == math.inf else seconds
+
+
+def check_count(name: str, count: int | None) -> int | None:
+    if count is None:
+        return None
+    if not isinstance(count, int) or isinstance(count, bool):
+        raise TypeError(f"{name} must be an int of 1 or more, or None, not {kind(count)}")
+    if count < 1:
+        raise ValueError(f"{name} must be 1 or more, not {count}")
+    return count
+
+
+def check_catch(catch: object) -> tuple[type[Exception], ...]:
+    classes = catch if isinstance(catch, tuple) else (catch,)
+    for cls in classes:
+        if not isinstance(cls, type) or not issubclass(cls, Exception):
+            raise TypeError(
+                "catch must be a subclass of Exception or a tuple of them, "
+                f"not {safe_repr(cls)}; () collects none"
+            )
+    return classes
+
+
+def check_dispose(dispose: object) -> None:
+    if dispose is not None and not callable(dispose):
+        raise TypeError(f"dispose must be a function of one value, not {kind(dispose)}")

@@ -1,0 +1,67 @@
+"""What is said about a job: the input it belongs to, by note or on the ``waitkit`` logger."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from ._backends import Job
+from ._inputs import safe_repr
+
+logger = logging.getLogger("waitkit")
+
+
+class Reporter:
+    """Knows the helper's name and the keys, and so how to name an input."""
+
+    __slots__ = ("_helper", "keys")
+
+    def __init__(self, helper: str, *, keyed: bool) -> None:
+        self._helper = helper
+        self.keys: dict[int, Any] | None = {} if keyed else None
+
+    def name(self, index: int) -> str:
+        if self.keys is None or index not in self.keys:
+            return f"input {index}"
+        return f"input {index} (key {safe_repr(self.keys[index])})"
+
+    def note(self, error: BaseException, index: int) -> None:
+        """Say on an exception which input raised it (R11)."""
+        _add_note(error, f"waitkit.{self._helper}: raised by {self.name(index)}")
+
+    def further(self, first: BaseException | None, error: BaseException, origin: str) -> None:
+        """Lose no failure that came after the call was decided, and raise none (R12)."""
+        if error is first or isinstance(error, KeyboardInterrupt | SystemExit):
+            return  # reported already, here or by asyncio, which lets these two out itself (R14)
+        if first is not None:
+            text = safe_repr(error)
+            _add_note(first, f"waitkit.{self._helper}: then {origin} failed too: {text}")
+        self._log(error, "%s: %s failed after the call had been decided", origin)
+
+    def unraised(self, error: BaseException) -> None:
+        """Log the failure of a call whose caller left before it could be raised (R12)."""
+        self._log(error, "%s: %s", "left with a failure that was never raised")
+
+    def undisposed(self, error: BaseException) -> None:
+        self._log(error, "%s: %s", "dispose failed")
+
+    def refusing(self, job: Job, index: int, seconds: float) -> None:
+        """Name a job that runs on though it was cancelled (R22)."""
+        logger.warning(
+            "waitkit.%s: %s has not ended %g seconds after it was cancelled: %s",
+            self._helper,
+            self.name(index),
+            seconds,
+            safe_repr(job),
+        )
+
+    def _log(self, error: BaseException, message: str, detail: str) -> None:
+        logger.warning(message, f"waitkit.{self._helper}", detail, exc_info=error)
+
+
+def _add_note(error: BaseException, note: str) -> None:
+    try:
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
+    except Exception:  # an exception may forbid attributes; its own message still comes out
+        logger.debug("could not add a note to %s: %s", type(error).__name__, note)

@@ -1,0 +1,88 @@
+"""Who is at work: the jobs that a call started, adopted or borrowed.
+
+A Future may stand at several places (R4): it is one job with several indexes, watched by one
+callback. What is borrowed is watched as well, and let go where others are cancelled (R1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from ._backends import Backend, Job
+from ._inputs import Borrowed
+
+
+class Roster:
+    __slots__ = ("_backend", "_asked", "_places", "lent", "on_done", "owner", "running", "spared", "twins")
+
+    def __init__(self, backend: Backend, on_done: Callable[[Any], None]) -> None:
+        self._backend = backend
+        self.on_done = on_done
+        self.running: dict[Job, int] = {}  # each with its index, in the order of taking
+        self.twins = 0  # further places of the same jobs: each counts against the limit
+        self.owner: Job | None = None  # who called: it cannot await itself
+        self._places: dict[Job, list[int]] = {}
+        self.lent: set[Job] = set()
+        self._asked: set[Job] = set()  # to stop: each is cancelled once (R23)
+        self.spared: Job | None = None  # closes its own stream, and goes on (R26)
+
+    def __len__(self) -> int:
+        return len(self.running) + self.twins
+
+    def start(self, aw: Any, index: int) -> None:
+        self.running[self._backend.start(aw, self.on_done)] = index
+
+    def adopt(self, aw: Any, index: int) -> Job | None:
+        """Enter a Task or Future that somebody else started; None if it is none."""
+        if isinstance(aw, Borrowed):
+            self.lend([aw])
+            aw = aw.future
+        job = self._backend.future(aw)
+        if job is None:
+            return None
+        if job is self.owner:
+            raise ValueError(f"input {index} is the calling task, which would wait for itself")
+        if job in self.running:
+            self._places.setdefault(job, []).append(index)
+            self.twins += 1
+        else:
+            self.running[job] = index
+            self._backend.watch(job, self.on_done)
+        return job
+
+    def lend(self, aws: Iterable[Any]) -> None:
+        """Spare what is borrowed, also where it is given plain as well."""
+        self.lent.update(aw.future for aw in aws if isinstance(aw, Borrowed))
+
+    def leave(self, job: Job) -> list[int]:
+        """Strike off a job that has ended; give back its further places."""
+        self._asked.discard(job)
+        if not self.twins:
+            return []
+        places = self._places.pop(job, [])
+        self.twins -= len(places)
+        return places
+
+    def cancel(self) -> None:
+        """Cancel all jobs that may be cancelled and have not been."""
+        kept = {*self._asked, *self.lent, self.spared}
+        self._ask([job for job in self.running if job not in kept])
+
+    def cancel_one(self, job: Job) -> None:
+        if job not in self.lent:
+            self._ask([job])
+
+    def _ask(self, jobs: list[Job]) -> None:
+        self._asked.update(jobs)
+        self._backend.cancel(jobs)
+
+    def release(self) -> Iterator[int]:
+        """Let go of what is borrowed: leave no callback on it, and give back its places.
+
+        Not of one that is done: its callback is on its way.
+        """
+        for job in [job for job in self.running if job in self.lent and not job.done()]:
+            self._backend.unwatch(job, self.on_done)
+            yield self.running.pop(job)
+            yield from self.leave(job)

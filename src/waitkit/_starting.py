@@ -1,0 +1,148 @@
+"""How inputs become jobs: never more than the limit, never fewer while inputs remain.
+
+Three things hold a start back: no free slot (R2), no room for results that nobody has consumed
+(R3), and the stagger after the last start (R19). What ends each of them calls back here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sized
+from types import CoroutineType
+from typing import Any, Final
+
+from ._backends import Backend, Job, Timer
+from ._inputs import Source, check_distinct, close_unstarted, split_input
+from ._policy import Policy
+from ._reports import Reporter
+from ._roster import Roster
+from ._sources import NOTHING, Intake
+
+_UNLIMITED: Final = 1 << 62
+
+
+class Starter:
+    __slots__ = tuple(
+        """
+        filling more stopped taken
+        _backend _buffersize _finished _held_back _intake _limit _on_failure _pacing
+        _plain _reporter _roster _seen _stagger
+        """.split()
+    )
+
+    def __init__(
+        self,
+        policy: Policy,
+        backend: Backend,
+        intake: Intake,
+        roster: Roster,
+        reporter: Reporter,
+        finished: Sized,
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        self._backend = backend
+        self._intake = intake
+        self._roster = roster
+        self._reporter = reporter
+        self._finished = finished  # and not delivered
+        self._on_failure = on_failure
+        self._plain = reporter.keys is None
+        self._limit = policy.max_concurrency or _UNLIMITED
+        self._buffersize = policy.buffersize or _UNLIMITED
+        self._stagger = policy.stagger
+        self._seen: set[Hashable] | None = set() if policy.distinct else None
+        self.taken = 0  # inputs: the index of the next one
+        self.more = True  # the intake may have something left
+        self.stopped = False
+        self.filling = False
+        self._held_back = False
+        self._pacing: Timer | None = None
+
+    def refill(self) -> None:
+        """`fill`, from outside of the call's context, which cannot be entered twice."""
+        if not self.filling:
+            self._backend.context.run(self.fill)
+
+    def fill(self) -> None:
+        """Take inputs and start them, as many as may be."""
+        if self.filling or self.stopped:  # a source, or an eager job's first step, is back here
+            return
+        self.filling = True
+        running, finished, take = self._roster.running, self._finished, self._intake.take
+        start, on_done = self._backend.start, self._roster.on_done
+        failure = None
+        try:
+            while (busy := len(running) + self._roster.twins) < self._limit:
+                if busy + len(finished) >= self._buffersize:
+                    self._held_back = True
+                    break
+                if self._pacing is not None:
+                    break
+                item = take()
+                if item is NOTHING:
+                    break
+                if self._plain and type(item) is CoroutineType:
+                    running[start(item, on_done)] = self.taken
+                    self.taken += 1
+                else:
+                    self._begin(item)
+                if self.stopped:  # by that source, or that first step
+                    break
+                if self._stagger is not None:
+                    self._pacing = self._backend.timer(self._stagger, self.hurry)
+        except BaseException as error:
+            failure = error
+        self.filling = False
+        self.more = not self._intake.exhausted
+        if failure is not None:
+            self._on_failure(failure)
+        if self.stopped:
+            self._roster.cancel()  # what was begun meanwhile too
+
+    def _begin(self, item: Any) -> None:
+        """Start or adopt an input of any kind."""
+        key, aw = split_input(item, self.taken, keyed=not self._plain)
+        try:
+            if self._seen is not None:
+                check_distinct(key, self._seen)
+            index = self.number(key)
+            if self._roster.adopt(aw, index) is None:
+                self._roster.start(aw, index)
+        except BaseException:
+            close_unstarted([aw])
+            raise
+
+    def number(self, key: Any) -> int:
+        """Give an input its index, in the order of taking."""
+        index = self.taken
+        self.taken = index + 1
+        if self._reporter.keys is not None:
+            self._reporter.keys[index] = key
+        return index
+
+    def make_room(self) -> None:
+        """Something was delivered."""
+        if self._held_back:
+            self._held_back = False
+            self.refill()
+
+    def hurry(self) -> None:
+        """Start the next input: the stagger has passed, or a job has failed (R19)."""
+        if self._pacing is not None:
+            self._pacing.cancel()
+            self._pacing = None
+            self.fill()
+
+    def fed(self) -> None:
+        """An async source has ended."""
+        self.more = not self._intake.exhausted
+        self.fill()
+
+    def stop(self, *, everything: bool = False) -> Iterator[tuple[Any, Any]]:
+        """Take no more; give back what was left, as `Intake.stop` does."""
+        self.stopped = True
+        if self._pacing is not None:
+            self._pacing.cancel()
+            self._pacing = None
+        left = self._intake.stop(everything=everything)
+        self.more = not self._intake.exhausted  # a feeder that still has to end
+        return left

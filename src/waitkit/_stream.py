@@ -1,0 +1,258 @@
+"""The stream: how jobs end, one by one, while the others run."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Final, Generic, TypeVar, final
+
+from ._calls import raise_cancelled, refuse_caller
+from ._crew import EACH, END, FRONT, Crew
+from ._inputs import Input, close_unstarted, load, read_inputs
+from ._sources import NOTHING
+
+T_co = TypeVar("T_co", covariant=True)
+_NO_KEY: Final[Any] = object()
+
+
+@final
+class ResultStream(AsyncIterator[T_co], Generic[T_co]):
+    """How jobs end, one by one: an async iterator, best used with ``async with``.
+
+    Made by `as_completed_results`, `as_completed_outcomes`, `in_order_results` and
+    `in_order_outcomes`. The jobs, and the clock of ``timeout``, start at ``async with`` or at
+    the first ``anext``. The stream ends when nothing runs and nothing is left to take.
+
+    Leaving the ``async with`` block, in whatever way, cancels the jobs that still run and
+    awaits them. Inside it, cancelling an ``anext`` harms nothing: the next one goes on where it
+    was. A bare ``async for`` has no block to clean up in: there the same cancellation closes the
+    stream and awaits the jobs, and a ``break`` cancels them only when the stream is dropped, with
+    a `ResourceWarning`.
+
+    Example::
+
+        async with waitkit.as_completed_results(calls, max_concurrency=10) as results:
+            async for result in results:
+                print(result)
+    """
+
+    __slots__ = ("__weakref__", "_busy", "_crew", "_ended", "_entered")
+
+    _crew: Crew
+    _entered: bool
+    _busy: bool
+    _ended: bool
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+        self._entered = False
+        self._busy = False  # somebody awaits what comes next
+        self._ended = False
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the deadline has cut something off."""
+        return self._crew.timed_out
+
+    def __aiter__(self) -> ResultStream[T_co]:
+        return self
+
+    async def __anext__(self) -> T_co:
+        """Wait for the next job to end, and give back its result or outcome.
+
+        Raises:
+            StopAsyncIteration: nothing runs and nothing is left to take, or the stream is closed.
+            RuntimeError: another task is waiting for the next result already.
+            BaseException: the call's error, once all jobs have ended; see the function that made
+                the stream.
+        """
+        crew = self._crew
+        if self._busy:
+            raise RuntimeError("another task is waiting for the next result of this stream")
+        if not crew.started:
+            crew.start()
+        result = crew.deliver()
+        if result is not NOTHING:
+            return result  # type: ignore[no-any-return]  # the crew does not know T
+        self._busy = True
+        cancelled: BaseException | None = None
+        try:
+            try:
+                while crew.live:
+                    await crew.watch(FRONT if crew.policy.ordered else EACH)
+                    result = crew.deliver()
+                    if result is not NOTHING:
+                        return result  # type: ignore[no-any-return]
+                while self._entered and crew.closing and not crew.over:
+                    await crew.watch(END)
+            except BaseException as error:
+                if self._entered or isinstance(error, GeneratorExit):
+                    raise  # R24: the block will clean up, or go on
+                cancelled = error
+            cancelled = await crew.finish(leaving=True) or cancelled
+            self._ended = crew.over
+            if cancelled is not None:
+                # R24: inside the block the failure is still there for the next one.
+                raise_cancelled(cancelled, None if self._entered else crew.log_unraised())
+        finally:
+            self._busy = False
+            del cancelled  # its traceback holds this frame: R30
+        failure = crew.take_verdict()
+        if failure is None:
+            raise StopAsyncIteration
+        try:
+            if isinstance(failure, StopAsyncIteration):  # it would end the loop silently (R10)
+                raise RuntimeError("a job raised StopAsyncIteration") from failure
+            raise failure
+        finally:
+            del failure  # R30
+
+    async def __aenter__(self) -> ResultStream[T_co]:
+        if self._entered:
+            raise RuntimeError("this stream has been entered already; make a new one")
+        self._entered = True
+        if not self._crew.started:
+            self._crew.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._leave(exc)
+
+    async def aclose(self) -> None:
+        """Cancel the jobs that still run and await them; what they return goes to ``dispose``.
+
+        Closing twice does no harm. A job may close its own stream: it is not cancelled, and does
+        not wait for itself. A failure that has not been raised yet is logged.
+
+        Raises:
+            asyncio.CancelledError: the caller was cancelled meanwhile; the jobs have ended all
+                the same.
+        """
+        await self._leave(None)
+
+    async def _leave(self, error: BaseException | None) -> None:
+        cancelled = await self._crew.finish(leaving=True)
+        self._ended = self._crew.over
+        failure = self._crew.log_unraised()
+        try:
+            if cancelled is not None:
+                raise_cancelled(cancelled, failure)
+            if failure is not None and error is not None and error.__context__ is None:
+                error.__context__ = failure  # a cancellation that came while it was cleaned up (R23)
+        finally:
+            del cancelled, failure, error  # R30
+
+    def add(self, aw: Input[Any], /, *, key: Any = _NO_KEY) -> None:
+        """Take one more input, at once if there is a free slot.
+
+        It comes after the inputs of a sized iterable, and before the next item of an iterator.
+        What is added after a failure or the deadline, before that has been delivered, is given
+        up like everything else that was left then.
+
+        Args:
+            aw: an awaitable.
+            key: its key; needed if the stream's inputs are keyed, else refused.
+
+        Raises:
+            TypeError: ``aw`` cannot be awaited; or ``key`` is missing, or out of place.
+            ValueError: ``aw`` is the calling task.
+            RuntimeError: the stream has ended, or `drain` was called. In all of these cases a
+                coroutine is closed.
+
+        Example::
+
+            async with waitkit.as_completed_results({start: fetch(start)}) as pages:
+                async for url, page in pages:
+                    for link in new_links(page):
+                        pages.add(fetch(link), key=link)
+        """
+        keyed = self._crew.keyed
+        try:
+            self._check_open("add")
+            if keyed and key is _NO_KEY:
+                raise TypeError("the inputs of this stream are keyed: write add(aw, key=key)")
+            if not keyed and key is not _NO_KEY:
+                raise TypeError("the inputs of this stream have no keys: write add(aw)")
+            source = load([(key, aw)] if keyed else [aw], keyed=keyed)
+            refuse_caller(source, self._crew.current())
+        except BaseException:
+            close_unstarted([aw])
+            raise
+        self._crew.add(source)
+
+    def extend(self, aws: Any, /) -> None:
+        """Take more inputs, lazily, behind all that are there.
+
+        Args:
+            aws: whatever the function that made the stream takes; keyed if, and only if, the
+                stream's inputs are keyed.
+
+        Raises:
+            TypeError, ValueError: as the function that made the stream raises them.
+            RuntimeError: the stream has ended, or `drain` was called. In all of these cases
+                the coroutines of a sized iterable are closed.
+
+        Example::
+
+            pages.extend(waitkit.call_each(fetch, links, timeout=10.0))
+        """
+        source = read_inputs("extend", aws, ())
+        try:
+            self._check_open("extend")
+            if source.keyed and not self._crew.keyed:
+                raise TypeError("the inputs of this stream have no keys, and those given have")
+            if self._crew.keyed and not source.keyed:
+                raise TypeError("the inputs of this stream are keyed, and those given are not")
+            refuse_caller(source, self._crew.current())
+        except BaseException:
+            source.close()
+            raise
+        self._crew.extend(source)
+
+    def _check_open(self, what: str) -> None:
+        if self._crew.drained:
+            raise RuntimeError(f"{what}() after drain(): this stream takes no more inputs")
+        if self._crew.over:
+            raise RuntimeError(f"{what}() after the end: this stream is closed")
+
+    def drain(self) -> None:
+        """Take no more inputs, but let the jobs that run finish and deliver them.
+
+        Inputs not taken are no outcomes: coroutines among those at hand are closed, Tasks
+        are cancelled, and awaited before the stream ends; an iterator keeps what it has.
+        """
+        if not self._crew.drained and not self._crew.closing:
+            self._crew.drain()
+
+    def __repr__(self) -> str:
+        crew = self._crew
+        if not crew.started:
+            stage = "not started"
+        elif crew.over:
+            stage = "ended"
+        else:
+            stage = "closing" if crew.closing else "open"
+        return (
+            f"<ResultStream of {crew.policy.helper}, {stage}: {crew.running} running, "
+            f"{crew.taken - crew.running} finished ({len(crew.finished)} not delivered), "
+            f"{crew.taken} taken>"
+        )
+
+    def __del__(self) -> None:
+        crew: Crew | None = getattr(self, "_crew", None)
+        if crew is None or not crew.started or self._ended:
+            return  # R27: what never started leaves Python its own warning
+        if crew.running:
+            warnings.warn(
+                f"{self!r} was dropped with jobs running: use 'async with', or await aclose()",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+        crew.abandon()
