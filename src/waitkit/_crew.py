@@ -52,12 +52,16 @@ class Crew:
         """
         policy started closing drained timed_out winner finished
         _backend _intake _starter _roster _reporter _ending
+        _keys _running _outcomes _ordered _race
         _exempt _lent_places _timer _overdue _keeping _verdict _front _waiter _wake_on
         """.split()
     )
 
     def __init__(self, policy: Policy, source: Source, backend: Backend) -> None:
         self.policy = policy
+        self._outcomes = policy.outcomes
+        self._ordered = policy.ordered
+        self._race = policy.race
         # What has finished and is not delivered: by index, or as (index, value) in that order.
         self.finished: Any = {} if policy.ordered else deque()
         self.winner: tuple[int, Any] | None = None
@@ -66,7 +70,9 @@ class Crew:
 
         self._backend = backend
         self._reporter = Reporter(policy.helper, keyed=source.keyed)
+        self._keys = self._reporter.keys
         self._roster = Roster(backend, self._on_done)
+        self._running = self._roster.running
         self._roster.lend(source.special())
         self._intake = Intake(source, backend, self._on_fetched, self._on_fed)
         self._starter = Starter(
@@ -100,7 +106,7 @@ class Crew:
 
     @property
     def keyed(self) -> bool:
-        return self._reporter.keys is not None
+        return self._keys is not None
 
     @property
     def running(self) -> int:
@@ -113,7 +119,7 @@ class Crew:
     @property
     def live(self) -> bool:
         """Whether something may still finish that the caller wants."""
-        return self._keeping and bool(self._roster.running or self._starter.more)
+        return self._keeping and bool(self._running or self._starter.more)
 
     @property
     def over(self) -> bool:
@@ -138,7 +144,7 @@ class Crew:
 
     def deliver(self) -> Any:
         """What has finished next, or `NOTHING` (yet)."""
-        if self.policy.ordered:
+        if self._ordered:
             index = self._front
             if index not in self.finished:
                 return NOTHING
@@ -148,16 +154,16 @@ class Crew:
             index, value = self.finished.popleft()
         else:
             return NOTHING
-        if (keys := self._reporter.keys) is not None:
-            key = keys.pop(index)
-            if not self.policy.outcomes:
+        if self._keys is not None:
+            key = self._keys.pop(index)
+            if not self._outcomes:
                 value = (key, value)
         self._starter.make_room()
         return value
 
     def key(self, index: int) -> Any:
         """The key of keyed inputs, else the index."""
-        return index if self._reporter.keys is None else self._reporter.keys[index]
+        return index if self._keys is None else self._keys[index]
 
     def current(self) -> Job | None:
         """The task that calls."""
@@ -165,12 +171,14 @@ class Crew:
 
     def extend(self, source: Source) -> None:
         """More inputs, behind what is there."""
+        self._running = self._roster.running
         self._roster.lend(source.special())
         self._intake.extend(source)
         self._have_more()
 
     def add(self, source: Source) -> None:
         """One more input, before the next item of an iterator."""
+        self._running = self._roster.running
         self._roster.lend(source.special())
         self._intake.add(source)
         self._have_more()
@@ -235,7 +243,7 @@ class Crew:
     # --- how jobs end
 
     def _on_done(self, job: Job) -> None:
-        decided = self._settle(self._roster.running.pop(job), job)
+        decided = self._settle(self._running.pop(job), job)
         if self.closing or self._roster.twins:
             for index in self._roster.leave(job):
                 decided |= self._settle(index, job)
@@ -243,11 +251,13 @@ class Crew:
             self._roster.cancel()
         if self._starter.more:
             self._starter.fill()
-        if self._waiter is not None:
-            if self._wake_on == EACH or self._wake_on == FRONT and self._front in self.finished:
-                self._wake()
-            else:
-                self._wake_if_idle()
+        if self._waiter is not None and (
+            self._wake_on == EACH
+            or not self._running
+            and not self.live
+            or self._wake_on == FRONT and self._front in self.finished
+        ):
+            self._wake()
         if self.closing:
             self._ending.announce()
 
@@ -260,7 +270,6 @@ class Crew:
         3. It failed or was cancelled, and that is data.
         4. It failed or was cancelled, and that is the verdict (R10).
         """
-        policy = self.policy
         wanted = self._exempt.get(job, self._keeping) if self._exempt else self._keeping
         cancelled = job.cancelled()
         error = None if cancelled else job.exception()
@@ -268,45 +277,50 @@ class Crew:
             value = job.result()
             if self._roster.lent and job in self._roster.lent:
                 self._lent_places.add(index)
-            if policy.race:
+            if self._race:
                 self.winner = (index, value)
                 self._verdict = None  # a deadline, in whose own tick this finished (R20)
                 return self._shut()
-            self._keep(index, Success(value, self.key(index), index) if policy.outcomes else value)
+            if self._outcomes:
+                value = Success(value, index if self._keys is None else self._keys[index], index)
+            if self._ordered:
+                self.finished[index] = value
+            else:
+                self.finished.append((index, value))
         elif not wanted:
             if error is not None:
                 self._reporter.further(self._verdict, error, self._reporter.name(index))
             elif not cancelled and job not in self._roster.lent:
                 self._ending.discard(job.result())
-        elif cancelled and policy.outcomes and not policy.race:
+        elif cancelled and self._outcomes and not self._race:
             late = self.closing and job not in self._exempt
             self._keep_cancelled(index, "deadline" if late else "external")
         else:
             if error is None:
                 error = self._lost(index, job)
             # A lost job is out of the race, whatever `catch` says (R13).
-            data = policy.outcomes and (cancelled or isinstance(error, policy.catch))
-            if not data or policy.race:
+            data = self._outcomes and (cancelled or isinstance(error, self.policy.catch))
+            if not data or self._race:
                 self._reporter.note(error, index)
             if not data:
                 self._verdict = error
                 return self._shut()
             assert isinstance(error, Exception)
-            self._keep(index, Failure(error, self.key(index), index))
-            if policy.race:
+            self._keep(Failure(error, self.key(index), index))
+            if self._race:
                 self._starter.hurry()  # the next one need not wait (R19)
         return False
-
-    def _keep(self, index: int, value: Any) -> None:
-        if self.policy.ordered:
-            self.finished[index] = value
-        else:
-            self.finished.append((index, value))
 
     def _keep_cancelled(
         self, index: int, reason: Literal["deadline", "external"], started: bool = True
     ) -> None:
-        self._keep(index, Cancelled(self.key(index), index, reason, started))
+        self._keep(Cancelled(self.key(index), index, reason, started))
+
+    def _keep(self, outcome: Failure[Any] | Cancelled[Any]) -> None:
+        if self._ordered:
+            self.finished[outcome.index] = outcome
+        else:
+            self.finished.append((outcome.index, outcome))
 
     def _lost(self, index: int, job: Job) -> JobCancelledError:
         """The failure that a cancellation from elsewhere is (R13)."""
@@ -362,7 +376,7 @@ class Crew:
         if self.closing or not late and not self._starter.more:
             return  # all have finished in time
         self.timed_out = True
-        keeping = self.policy.outcomes and not self.policy.race
+        keeping = self._outcomes and not self._race
         if not keeping:
             self._verdict = DeadlineError(
                 f"waitkit.{self.policy.helper}: {late} of the {self.taken} inputs taken had not "
@@ -415,10 +429,10 @@ class Crew:
 
     def _forfeit(self) -> None:
         """Nobody will get what has finished: its values go to dispose (R29)."""
-        entries = list(self.finished.items() if self.policy.ordered else self.finished)
-        if self.policy.outcomes:
+        entries = list(self.finished.items() if self._ordered else self.finished)
+        if self._outcomes:
             entries = [(i, entry.value) for i, entry in entries if isinstance(entry, Success)]
-        if not self.policy.race:  # whose failures so far tell why nothing has won
+        if not self._race:  # whose failures so far tell why nothing has won
             self.finished.clear()
         if self.winner is not None:
             entries.append(self.winner)

@@ -39,16 +39,16 @@ async def _nothing() -> AsyncGenerator[None, None]:
     yield
 
 
-# Awaitables that Python itself warns about when they are dropped unstarted, and that `close()`
-# ends: coroutines and the steps of async generators, with and without `anext`'s default (R27).
-_steps = _nothing()
-_CLOSABLE = (
-    CoroutineType,
-    type(_steps.asend(None)),
-    type(_steps.aclose()),
-    type(anext(_steps, None)),
-)
-del _steps
+def _step_types() -> Iterator[type]:
+    """The awaitables of an async generator, also through `anext` with a default."""
+    generator = _nothing()
+    for step in (generator.asend(None), generator.aclose(), anext(generator, None)):
+        yield type(step)
+        step.close()
+
+
+# Awaitables that Python warns about when they are dropped unstarted (R27).
+_CLOSABLE = (CoroutineType, *_step_types())
 
 
 def is_closable(aw: object) -> bool:
@@ -311,7 +311,7 @@ def load(given: Iterable[Any], *, keyed: bool) -> Source:
         if not plain:
             for index, aw in enumerate(aws):
                 check_item(aw, index, items[index][0] if keyed else index, keyed=keyed)
-        if len(set(map(id, aws))) < len(aws):
+        if len(set(aws if plain else map(id, aws))) < len(aws):
             _check_once(aws)
     except BaseException:
         close_unstarted(_awaitables(items, keyed=keyed))

@@ -155,13 +155,12 @@ class Partial(Generic[K, T]):
         errors: dict[K, Exception] = {}
         cancelled: list[K] = []
         for outcome in outcomes:
-            match outcome:
-                case Success():
-                    results[outcome.key] = outcome.value
-                case Failure():
-                    errors[outcome.key] = outcome.error
-                case Cancelled():
-                    cancelled.append(outcome.key)
+            if type(outcome) is Success:  # not `match`, which takes twice as long
+                results[outcome.key] = outcome.value
+            elif type(outcome) is Failure:
+                errors[outcome.key] = outcome.error
+            else:
+                cancelled.append(outcome.key)
         self.outcomes = outcomes
         self.results = results
         self.errors = errors

@@ -14,11 +14,12 @@ from ._inputs import Borrowed
 
 
 class Roster:
-    __slots__ = ("_backend", "_asked", "_places", "lent", "on_done", "owner", "running", "spared", "twins")
+    __slots__ = ("_backend", "_asked", "_places", "lent", "on_done", "owner", "running", "spared", "start", "twins")
 
     def __init__(self, backend: Backend, on_done: Callable[[Any], None]) -> None:
         self._backend = backend
         self.on_done = on_done
+        self.start = backend.starter(on_done)
         self.running: dict[Job, int] = {}  # each with its index, in the order of taking
         self.twins = 0  # further places of the same jobs: each counts against the limit
         self.owner: Job | None = None  # who called: it cannot await itself
@@ -29,9 +30,6 @@ class Roster:
 
     def __len__(self) -> int:
         return len(self.running) + self.twins
-
-    def start(self, aw: Any, index: int) -> None:
-        self.running[self._backend.start(aw, self.on_done)] = index
 
     def adopt(self, aw: Any, index: int) -> Job | None:
         """Enter a Task or Future that somebody else started; None if it is none."""

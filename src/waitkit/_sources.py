@@ -33,13 +33,13 @@ class Intake:
         "_behind",
         "_bell",
         "_context",
-        "_head",
         "_on_arrival",
         "_on_fed",
         "_pull",
-        "_queue",
         "feeder",
+        "head",
         "keyed",
+        "queue",
         "unbegun",
     )
 
@@ -52,9 +52,9 @@ class Intake:
     ) -> None:
         self.keyed = source.keyed
         self.feeder: Job | None = None
-        self._queue: deque[Any] = deque()
+        self.queue: deque[Any] = deque()
         self._behind: deque[Source] = deque()
-        self._head: Source | None = None
+        self.head: Source | None = None
         self._pull: Callable[[], Any] | None = None
         # What a source changes in its context stays there: the jobs do not see it (R5).
         self._context = copy_context()
@@ -69,21 +69,21 @@ class Intake:
     @property
     def exhausted(self) -> bool:
         """Whether nothing is left, as far as is known without asking."""
-        return not (self._queue or self._head is not None or self._behind)
+        return not (self.queue or self.head is not None or self._behind)
 
     def take(self) -> Any:
         """The next input: an awaitable, or a (key, awaitable) pair; or `NOTHING` (yet).
 
         Raises what the source raises (R28).
         """
-        while not self._queue:
+        while not self.queue:
             if self._pull is not None:
                 try:
                     return self._pull()
                 except StopIteration:
-                    self._pull = self._head = None
+                    self._pull = self.head = None
                     self._load()
-            elif self._head is not None:  # its feeder has been asked, and rings when it comes
+            elif self.head is not None:  # its feeder has been asked, and rings when it comes
                 self._asked = True
                 if self._bell is not None:
                     self._backend.notify(self._bell)
@@ -92,31 +92,31 @@ class Intake:
                 return NOTHING
             else:
                 self._begin(self._behind.popleft())
-        return self._queue.popleft()
+        return self.queue.popleft()
 
     def add(self, source: Source) -> None:
         """What was loaded, after a sized source and before the next item of an iterator."""
-        self._queue.extend(source.loaded or ())
+        self.queue.extend(source.loaded or ())
 
     def extend(self, source: Source) -> None:
         """More inputs, behind all that is there."""
-        if source.loaded is not None and self._head is None and not self._behind:
-            self._queue.extend(source.loaded)
+        if source.loaded is not None and self.head is None and not self._behind:
+            self.queue.extend(source.loaded)
         else:
             self._behind.append(source)
             self._load()
 
     def _load(self) -> None:
         """Queue the sized sources that are next, so that what is added comes after them."""
-        while self._head is None and self._behind and self._behind[0].loaded is not None:
-            self._queue.extend(self._behind.popleft().loaded or ())
+        while self.head is None and self._behind and self._behind[0].loaded is not None:
+            self.queue.extend(self._behind.popleft().loaded or ())
 
     def _begin(self, source: Source) -> None:
-        self._head = source
+        self.head = source
         if source.async_iterator is not None:
             self.unbegun.append(source.async_iterator)
             feed = self._feed(source.async_iterator, source.make)
-            self.feeder = self._backend.start(feed, self._fed)
+            self.feeder = self._backend.starter(self._fed)(feed)
             return
         assert source.iterator is not None
         iterator = map(source.make, source.iterator) if source.make else source.iterator
@@ -139,13 +139,13 @@ class Intake:
                     item = await anext(iterator)
                 except StopAsyncIteration:
                     return
-                self._queue.append(make(item) if make else item)
+                self.queue.append(make(item) if make else item)
                 self._on_arrival()
         finally:
             await close_iterator(iterator)
 
     def _fed(self, job: Job) -> None:
-        self.feeder = self._head = None
+        self.feeder = self.head = None
         self._load()
         self._on_fed(job)
 
@@ -155,17 +155,17 @@ class Intake:
         With `everything`, go on with what else the sized sources would have given, made for
         the purpose and not started (R17).
         """
-        sources = [source for source in (self._head, *self._behind) if source is not None]
-        left = [*self._queue]
+        sources = [source for source in (self.head, *self._behind) if source is not None]
+        left = [*self.queue]
         for source in self._behind:
             left.extend(source.loaded or ())
             if source.async_iterator is not None:
                 self.unbegun.append(source.async_iterator)
-        self._queue.clear()
+        self.queue.clear()
         self._behind.clear()
         self._pull = None
         if self.feeder is None:
-            self._head = None
+            self.head = None
         else:
             self._backend.cancel([self.feeder])
         return self._rest(left, sources if everything else ())

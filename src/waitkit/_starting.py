@@ -7,6 +7,7 @@ Three things hold a start back: no free slot (R2), no room for results that nobo
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sized
+from itertools import repeat
 from types import CoroutineType
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ class Starter:
         """
         filling more stopped taken
         _backend _buffersize _finished _held_back _intake _limit _on_failure _pacing
-        _plain _reporter _roster _seen _stagger
+        _plain _reporter _roster _seen _stagger _start
         """.split()
     )
 
@@ -42,6 +43,7 @@ class Starter:
         self._backend = backend
         self._intake = intake
         self._roster = roster
+        self._start = roster.start
         self._reporter = reporter
         self._finished = finished  # and not delivered
         self._on_failure = on_failure
@@ -64,24 +66,24 @@ class Starter:
 
     def fill(self) -> None:
         """Take inputs and start them, as many as may be."""
-        if self.filling or self.stopped:  # a source, or an eager job's first step, is back here
+        # A source, or the first step of an eager job, may come back here.
+        if self.filling or self.stopped or self._pacing is not None:
             return
         self.filling = True
-        running, finished, take = self._roster.running, self._finished, self._intake.take
-        start, on_done = self._backend.start, self._roster.on_done
+        running, intake = self._roster.running, self._intake
+        queue = intake.queue
+        busy = len(running) + self._roster.twins
+        room = self._limit - busy
+        if room > (space := self._buffersize - busy - len(self._finished)):
+            room, self._held_back = space, True
         failure = None
         try:
-            while (busy := len(running) + self._roster.twins) < self._limit:
-                if busy + len(finished) >= self._buffersize:
-                    self._held_back = True
-                    break
-                if self._pacing is not None:
-                    break
-                item = take()
+            for _ in repeat(None, room):
+                item = queue.popleft() if queue else intake.take()
                 if item is NOTHING:
                     break
                 if self._plain and type(item) is CoroutineType:
-                    running[start(item, on_done)] = self.taken
+                    running[self._start(item)] = self.taken
                     self.taken += 1
                 else:
                     self._begin(item)
@@ -89,10 +91,11 @@ class Starter:
                     break
                 if self._stagger is not None:
                     self._pacing = self._backend.timer(self._stagger, self.hurry)
+                    break
         except BaseException as error:
             failure = error
         self.filling = False
-        self.more = not self._intake.exhausted
+        self.more = intake.head is not None or not intake.exhausted
         if failure is not None:
             self._on_failure(failure)
         if self.stopped:
@@ -106,7 +109,7 @@ class Starter:
                 check_distinct(key, self._seen)
             index = self.number(key)
             if self._roster.adopt(aw, index) is None:
-                self._roster.start(aw, index)
+                self._roster.running[self._start(aw)] = index
         except BaseException:
             close_unstarted([aw])
             raise

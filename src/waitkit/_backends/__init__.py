@@ -54,8 +54,8 @@ class Backend(Protocol):
     context: Context
     """The caller's context variables, from which every job gets a copy (R5). Callbacks run in it."""
 
-    def start(self, aw: Any, on_done: Callable[[Any], None]) -> Job:
-        """Start an awaitable as a job; once it has ended, `on_done` is called with it."""
+    def starter(self, on_done: Callable[[Any], None]) -> Callable[[Any], Job]:
+        """A function that starts an awaitable as a job, and calls `on_done` with it at its end."""
         ...
 
     def future(self, aw: Any) -> Job | None:

@@ -37,16 +37,21 @@ class AsyncioBackend:
     def fail_after(seconds: float) -> asyncio.Timeout:
         return asyncio.timeout(seconds)
 
-    def start(self, aw: Any, on_done: OnDone) -> asyncio.Future[Any]:
-        if type(aw) is CoroutineType or asyncio.iscoroutine(aw) and not isgenerator(aw):
-            task = self._loop.create_task(aw)
-        else:
-            task = self._loop.create_task(_awaiting(aw))
-            if hasattr(aw, "close"):  # cancelled before its first step, it is still unawaited
-                task.add_done_callback(lambda _: aw.close())
-        # Without `context` asyncio would copy one per job: a tenth of a job's whole cost.
-        task.add_done_callback(on_done, context=self.context)
-        return task
+    def starter(self, on_done: OnDone) -> Callable[[Any], asyncio.Future[Any]]:
+        create_task, context = self._loop.create_task, self.context
+
+        def start(aw: Any) -> asyncio.Future[Any]:
+            if type(aw) is CoroutineType or asyncio.iscoroutine(aw) and not isgenerator(aw):
+                task = create_task(aw)
+            else:
+                task = create_task(_awaiting(aw))
+                if hasattr(aw, "close"):  # cancelled before its first step, it is still unawaited
+                    task.add_done_callback(lambda _: aw.close())
+            # Without `context` asyncio would copy one per job: a tenth of a job's whole cost.
+            task.add_done_callback(on_done, context=context)
+            return task
+
+        return start
 
     def future(self, aw: Any) -> asyncio.Future[Any] | None:
         if asyncio.isfuture(aw):
