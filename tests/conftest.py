@@ -1,0 +1,68 @@
+"""Every `async def` test runs in virtual time, once per mode of the event loop.
+
+The modes: asyncio's default, its debug mode, and the eager task factory (3.12 and later). A test
+marked `real_time` runs on a real event loop instead, on asyncio's and on uvloop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+import virtual_time
+
+settings.register_profile("default", max_examples=100, deadline=None)
+settings.register_profile("long", max_examples=10_000, deadline=None)
+settings.load_profile("default")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if inspect.iscoroutinefunction(metafunc.function):
+        if metafunc.definition.get_closest_marker("real_time"):
+            modes: tuple[str, ...] = ("asyncio", "uvloop")
+        else:
+            modes = virtual_time.MODES
+        metafunc.fixturenames.append("loop_mode")
+        metafunc.parametrize("loop_mode", modes)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    function = pyfuncitem.obj
+    if not inspect.iscoroutinefunction(function):
+        return None
+    names = inspect.signature(function).parameters
+    arguments: dict[str, Any] = {name: pyfuncitem.funcargs[name] for name in names}
+    mode = pyfuncitem.callspec.params["loop_mode"]
+
+    async def main() -> None:
+        await function(**arguments)
+
+    if mode in virtual_time.MODES:
+        virtual_time.run(main, mode=mode)
+    else:
+        _run_for_real(main, mode)
+    return True
+
+
+def _run_for_real(main: Any, mode: str) -> None:
+    factory = asyncio.new_event_loop
+    if mode == "uvloop":
+        factory = pytest.importorskip("uvloop").new_event_loop
+    complaints: list[dict[str, Any]] = []
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.get_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+
+        async def checked() -> None:
+            await asyncio.wait_for(main(), 30)
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            assert not left, f"left running: {left}"
+
+        runner.run(checked())
+        gc.collect()
+    assert not complaints, f"the loop's exception handler was called: {complaints}"
