@@ -6,16 +6,9 @@ from collections.abc import Hashable
 from typing import Any, NoReturn
 
 from ._backends import current_backend
+from ._checks import check_catch, check_count, check_dispose, check_seconds
 from ._crew import END, Crew
-from ._inputs import (
-    Source,
-    check_catch,
-    check_count,
-    check_dispose,
-    check_distinct,
-    check_seconds,
-    read_inputs,
-)
+from ._inputs import Source, check_distinct, read_inputs
 from ._policy import Policy
 
 

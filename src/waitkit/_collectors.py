@@ -1,28 +1,43 @@
 """Collectors: all at once, when the last job has ended or the call is decided."""
 
+# mypy: disable-error-code="overload-overlap"
+# A Mapping and a tuple are Iterables as well: the first overload that fits is meant to win.
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import Any, TypeVar, overload
 
 from ._calls import conduct, prepare
-from ._inputs import Catch, Input, Keyed
+from ._inputs import Keyed
 from ._outcomes import Partial
+from ._typing import (
+    T1,
+    T2,
+    T3,
+    T4,
+    T5,
+    T6,
+    T7,
+    T8,
+    T9,
+    T10,
+    Catch,
+    Input,
+    Inputs1,
+    Inputs2,
+    Inputs3,
+    Inputs4,
+    Inputs5,
+    Inputs6,
+    Inputs7,
+    Inputs8,
+    Inputs9,
+    Inputs10,
+    T,
+)
 
 K = TypeVar("K")
-T = TypeVar("T")
-T1 = TypeVar("T1")
-T2 = TypeVar("T2")
-T3 = TypeVar("T3")
-T4 = TypeVar("T4")
-T5 = TypeVar("T5")
-T6 = TypeVar("T6")
-T7 = TypeVar("T7")
-T8 = TypeVar("T8")
-T9 = TypeVar("T9")
-T10 = TypeVar("T10")
-T11 = TypeVar("T11")
-T12 = TypeVar("T12")
 
 
 @overload
@@ -36,7 +51,7 @@ async def first_error(
 ) -> dict[K, T]: ...
 @overload
 async def first_error(
-    aws: tuple[Input[T1]],
+    aws: Inputs1[T1],
     /,
     *,
     max_concurrency: int | None = None,
@@ -45,7 +60,7 @@ async def first_error(
 ) -> tuple[T1]: ...
 @overload
 async def first_error(
-    aws: tuple[Input[T1], Input[T2]],
+    aws: Inputs2[T1, T2],
     /,
     *,
     max_concurrency: int | None = None,
@@ -54,7 +69,7 @@ async def first_error(
 ) -> tuple[T1, T2]: ...
 @overload
 async def first_error(
-    aws: tuple[Input[T1], Input[T2], Input[T3]],
+    aws: Inputs3[T1, T2, T3],
     /,
     *,
     max_concurrency: int | None = None,
@@ -63,7 +78,7 @@ async def first_error(
 ) -> tuple[T1, T2, T3]: ...
 @overload
 async def first_error(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4]],
+    aws: Inputs4[T1, T2, T3, T4],
     /,
     *,
     max_concurrency: int | None = None,
@@ -72,7 +87,7 @@ async def first_error(
 ) -> tuple[T1, T2, T3, T4]: ...
 @overload
 async def first_error(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4], Input[T5]],
+    aws: Inputs5[T1, T2, T3, T4, T5],
     /,
     *,
     max_concurrency: int | None = None,
@@ -81,7 +96,7 @@ async def first_error(
 ) -> tuple[T1, T2, T3, T4, T5]: ...
 @overload
 async def first_error(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4], Input[T5], Input[T6]],
+    aws: Inputs6[T1, T2, T3, T4, T5, T6],
     /,
     *,
     max_concurrency: int | None = None,
@@ -90,7 +105,7 @@ async def first_error(
 ) -> tuple[T1, T2, T3, T4, T5, T6]: ...
 @overload
 async def first_error(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4], Input[T5], Input[T6], Input[T7]],
+    aws: Inputs7[T1, T2, T3, T4, T5, T6, T7],
     /,
     *,
     max_concurrency: int | None = None,
@@ -99,7 +114,7 @@ async def first_error(
 ) -> tuple[T1, T2, T3, T4, T5, T6, T7]: ...
 @overload
 async def first_error(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4], Input[T5], Input[T6], Input[T7], Input[T8]],
+    aws: Inputs8[T1, T2, T3, T4, T5, T6, T7, T8],
     /,
     *,
     max_concurrency: int | None = None,
@@ -108,7 +123,7 @@ async def first_error(
 ) -> tuple[T1, T2, T3, T4, T5, T6, T7, T8]: ...
 @overload
 async def first_error(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4], Input[T5], Input[T6], Input[T7], Input[T8], Input[T9]],
+    aws: Inputs9[T1, T2, T3, T4, T5, T6, T7, T8, T9],
     /,
     *,
     max_concurrency: int | None = None,
@@ -117,31 +132,13 @@ async def first_error(
 ) -> tuple[T1, T2, T3, T4, T5, T6, T7, T8, T9]: ...
 @overload
 async def first_error(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4], Input[T5], Input[T6], Input[T7], Input[T8], Input[T9], Input[T10]],
+    aws: Inputs10[T1, T2, T3, T4, T5, T6, T7, T8, T9, T10],
     /,
     *,
     max_concurrency: int | None = None,
     timeout: float | None = None,
     dispose: Callable[[Any], object] | None = None,
 ) -> tuple[T1, T2, T3, T4, T5, T6, T7, T8, T9, T10]: ...
-@overload
-async def first_error(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4], Input[T5], Input[T6], Input[T7], Input[T8], Input[T9], Input[T10], Input[T11]],
-    /,
-    *,
-    max_concurrency: int | None = None,
-    timeout: float | None = None,
-    dispose: Callable[[Any], object] | None = None,
-) -> tuple[T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11]: ...
-@overload
-async def first_error(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4], Input[T5], Input[T6], Input[T7], Input[T8], Input[T9], Input[T10], Input[T11], Input[T12]],
-    /,
-    *,
-    max_concurrency: int | None = None,
-    timeout: float | None = None,
-    dispose: Callable[[Any], object] | None = None,
-) -> tuple[T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11, T12]: ...
 @overload
 async def first_error(
     aws: tuple[Input[T], ...],

@@ -54,7 +54,7 @@ class Crew:
         _backend _intake _starter _roster _reporter _ending
         _keys _running _outcomes _ordered _race
         _exempt _lent_places _timer _overdue _keeping _verdict _front _waiter _wake_on
-        """.split()
+        """.split()  # noqa: SIM905  # a list of them takes forty lines
     )
 
     def __init__(self, policy: Policy, source: Source, backend: Backend) -> None:
@@ -74,7 +74,7 @@ class Crew:
         self._roster = Roster(backend, self._on_done)
         self._running = self._roster.running
         self._roster.lend(source.special())
-        self._intake = Intake(source, backend, self._on_fetched, self._on_fed)
+        self._intake = Intake(source, backend, self._on_fed)
         self._starter = Starter(
             policy,
             backend,
@@ -84,6 +84,7 @@ class Crew:
             self.finished,
             self._fail_source,
         )
+        self._intake.on_arrival = self._starter.refill
         self._ending = Ending(
             backend, self._roster.running, self._intake, self._reporter, policy.dispose
         )
@@ -253,9 +254,8 @@ class Crew:
             self._starter.fill()
         if self._waiter is not None and (
             self._wake_on == EACH
-            or not self._running
-            and not self.live
-            or self._wake_on == FRONT and self._front in self.finished
+            or (not self._running and not self.live)
+            or (self._wake_on == FRONT and self._front in self.finished)
         ):
             self._wake()
         if self.closing:
@@ -297,7 +297,7 @@ class Crew:
             self._keep_cancelled(index, "deadline" if late else "external")
         else:
             if error is None:
-                error = self._lost(index, job)
+                error = self._reporter.lost(job, index)
             # A lost job is out of the race, whatever `catch` says (R13).
             data = self._outcomes and (cancelled or isinstance(error, self.policy.catch))
             if not data or self._race:
@@ -321,20 +321,6 @@ class Crew:
             self.finished[outcome.index] = outcome
         else:
             self.finished.append((outcome.index, outcome))
-
-    def _lost(self, index: int, job: Job) -> JobCancelledError:
-        """The failure that a cancellation from elsewhere is (R13)."""
-        error = JobCancelledError(f"{self._reporter.name(index)} was cancelled from elsewhere")
-        try:
-            job.result()
-        except BaseException as cause:
-            # Less this frame, which holds what the exception would then hold in a cycle (R30).
-            frames = cause.__traceback__
-            error.__cause__ = cause.with_traceback(frames and frames.tb_next)
-        return error
-
-    def _on_fetched(self) -> None:
-        self._starter.refill()
 
     def _on_fed(self, job: Job) -> None:
         """The feeder of an async source has ended: so has the source."""
@@ -373,7 +359,7 @@ class Crew:
         self._overdue = True
         punctual = [job for job in self._roster.running if job.done()]
         late = self.running - len(punctual) - len(self._exempt)
-        if self.closing or not late and not self._starter.more:
+        if self.closing or (not late and not self._starter.more):
             return  # all have finished in time
         self.timed_out = True
         keeping = self._outcomes and not self._race

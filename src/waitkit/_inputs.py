@@ -8,12 +8,10 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import inspect
-import math
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
-    Awaitable,
     Callable,
     Collection,
     Generator,
@@ -23,16 +21,14 @@ from collections.abc import (
     Mapping,
 )
 from types import CoroutineType
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, final
+from typing import Any, Generic, NamedTuple, TypeVar, final
 
 from ._backends import current_backend
+from ._checks import check_seconds, kind, safe_repr
+from ._typing import Input, T
 
 K = TypeVar("K")
-T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-
-Input: TypeAlias = Awaitable[T] | concurrent.futures.Future[T]
-Catch: TypeAlias = type[Exception] | tuple[type[Exception], ...]
 
 
 async def _nothing() -> AsyncGenerator[None, None]:
@@ -53,7 +49,7 @@ _CLOSABLE = (CoroutineType, *_step_types())
 
 def is_closable(aw: object) -> bool:
     """Whether it is a one-shot awaitable that has to be closed if it never starts."""
-    return isinstance(aw, _CLOSABLE) or asyncio.iscoroutine(aw) and not inspect.isgenerator(aw)
+    return isinstance(aw, _CLOSABLE) or (asyncio.iscoroutine(aw) and not inspect.isgenerator(aw))
 
 
 def is_awaitable(aw: object) -> bool:
@@ -138,9 +134,10 @@ class Keyed(Generic[K, T_co]):
         return f"{self._name}({self._items!r})"
 
     def source(self) -> Source:
-        items, sized = self._items, isinstance(self._items, Collection)
-        if self._make is None and sized:
+        items = self._items
+        if self._make is None and isinstance(items, Collection):
             return load(items, keyed=True)
+        sized = isinstance(items, Collection)
         return Source(keyed=True, make=self._make, sized=sized, **_iterate(items))
 
 
@@ -170,8 +167,6 @@ def keyed(
             async for url, page in pages:
                 print(url, len(page))
     """
-    if isinstance(pairs, Mapping):
-        pairs = pairs.items()
     _check_iterable(pairs, "keyed", "pairs", "an iterable of (key, awaitable) pairs")
     return Keyed("keyed", pairs, None)
 
@@ -247,7 +242,6 @@ class Source(NamedTuple):
     plain: bool = False  # nothing but coroutines was loaded
     make: Callable[[Any], tuple[Any, Any]] | None = None  # from an item to its pair
     sized: bool = False  # what an iterator has left counts as given all the same (R17)
-    
 
     def close(self) -> None:
         """Close the unstarted coroutines of a sized input (R27)."""
@@ -374,59 +368,3 @@ def _check_iterable(items: object, helper: str, name: str, wanted: str) -> None:
         else:
             hint = ""
         raise TypeError(f"{helper}() takes {wanted} as {name}, not {kind(items)}{hint}")
-
-
-def kind(value: object) -> str:
-    """``a coroutine``, ``an int``: for messages."""
-    name = type(value).__name__
-    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
-
-
-def safe_repr(value: object) -> str:
-    """A short repr, even of what has none."""
-    try:
-        text = repr(value)
-    except Exception:
-        text = object.__repr__(value)
-    return text if len(text) <= 200 else f"{text[:197]}..."
-
-
-def check_seconds(name: str, seconds: float | None) -> float | None:
-    """A number of seconds; None and infinity mean no limit."""
-    if seconds is None:
-        return None
-    if isinstance(seconds, str | bytes):  # which float() would take
-        raise TypeError(f"{name} must be a number of seconds, not {kind(seconds)}")
-    try:
-        seconds = float(seconds)
-    except TypeError:
-        raise TypeError(f"{name} must be a number of seconds, not {kind(seconds)}") from None
-    if math.isnan(seconds):
-        raise ValueError(f"{name} must be a number of seconds, not NaN")
-    return None if seconds == math.inf else seconds
-
-
-def check_count(name: str, count: int | None) -> int | None:
-    if count is None:
-        return None
-    if not isinstance(count, int) or isinstance(count, bool):
-        raise TypeError(f"{name} must be an int of 1 or more, or None, not {kind(count)}")
-    if count < 1:
-        raise ValueError(f"{name} must be 1 or more, not {count}")
-    return count
-
-
-def check_catch(catch: object) -> tuple[type[Exception], ...]:
-    classes = catch if isinstance(catch, tuple) else (catch,)
-    for cls in classes:
-        if not isinstance(cls, type) or not issubclass(cls, Exception):
-            raise TypeError(
-                "catch must be a subclass of Exception or a tuple of them, "
-                f"not {safe_repr(cls)}; () collects none"
-            )
-    return classes
-
-
-def check_dispose(dispose: object) -> None:
-    if dispose is not None and not callable(dispose):
-        raise TypeError(f"dispose must be a function of one value, not {kind(dispose)}")

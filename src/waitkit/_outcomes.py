@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Generic, Literal, NoReturn, TypeAlias, TypeVar, final
+from typing import Any, Generic, Literal, NoReturn, TypeAlias, TypeVar, final
 
 from ._errors import DeadlineError, JobCancelledError
 
@@ -144,11 +144,11 @@ class Partial(Generic[K, T]):
     __slots__ = ("cancelled", "errors", "outcomes", "results", "timed_out")
     __match_args__ = ("results", "errors", "cancelled")
 
-    outcomes: Final[tuple[Outcome[K, T], ...]]
-    results: Final[dict[K, T]]
-    errors: Final[dict[K, Exception]]
-    cancelled: Final[tuple[K, ...]]
-    timed_out: Final[bool]
+    outcomes: tuple[Outcome[K, T], ...]
+    results: dict[K, T]
+    errors: dict[K, Exception]
+    cancelled: tuple[K, ...]
+    timed_out: bool
 
     def __init__(self, outcomes: tuple[Outcome[K, T], ...], timed_out: bool) -> None:
         results: dict[K, T] = {}

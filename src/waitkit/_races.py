@@ -1,29 +1,54 @@
 """Races: one wins, and the others are cancelled and awaited before its result is handed over."""
 
+# mypy: disable-error-code="overload-overlap"
+# A Mapping and a tuple are Iterables as well: the first overload that fits is meant to win.
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from ._calls import conduct, prepare
 from ._crew import Crew
 from ._errors import DeadlineError
-from ._inputs import Catch, Input, Keyed
+from ._inputs import Keyed
+from ._typing import (
+    T1,
+    T2,
+    T3,
+    T4,
+    T5,
+    T6,
+    T7,
+    T8,
+    T9,
+    T10,
+    Catch,
+    Input,
+    Inputs1,
+    Inputs2,
+    Inputs3,
+    Inputs4,
+    Inputs5,
+    Inputs6,
+    Inputs7,
+    Inputs8,
+    Inputs9,
+    Inputs10,
+    T,
+    Winner1,
+    Winner2,
+    Winner3,
+    Winner4,
+    Winner5,
+    Winner6,
+    Winner7,
+    Winner8,
+    Winner9,
+    Winner10,
+)
 
 K = TypeVar("K")
-T = TypeVar("T")
-T1 = TypeVar("T1")
-T2 = TypeVar("T2")
-T3 = TypeVar("T3")
-T4 = TypeVar("T4")
-T5 = TypeVar("T5")
-T6 = TypeVar("T6")
-T7 = TypeVar("T7")
-T8 = TypeVar("T8")
-T9 = TypeVar("T9")
-T10 = TypeVar("T10")
-T11 = TypeVar("T11")
-T12 = TypeVar("T12")
 
 
 @overload
@@ -36,100 +61,84 @@ async def first_completed(
 ) -> tuple[K, T]: ...
 @overload
 async def first_completed(
-    aws: tuple[Input[T1]],
+    aws: Inputs1[T1],
     /,
     *,
     timeout: float | None = None,
     dispose: Callable[[Any], object] | None = None,
-) -> tuple[Literal[0], T1]: ...
+) -> Winner1[T1]: ...
 @overload
 async def first_completed(
-    aws: tuple[Input[T1], Input[T2]],
+    aws: Inputs2[T1, T2],
     /,
     *,
     timeout: float | None = None,
     dispose: Callable[[Any], object] | None = None,
-) -> tuple[Literal[0], T1] | tuple[Literal[1], T2]: ...
+) -> Winner2[T1, T2]: ...
 @overload
 async def first_completed(
-    aws: tuple[Input[T1], Input[T2], Input[T3]],
+    aws: Inputs3[T1, T2, T3],
     /,
     *,
     timeout: float | None = None,
     dispose: Callable[[Any], object] | None = None,
-) -> tuple[Literal[0], T1] | tuple[Literal[1], T2] | tuple[Literal[2], T3]: ...
+) -> Winner3[T1, T2, T3]: ...
 @overload
 async def first_completed(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4]],
+    aws: Inputs4[T1, T2, T3, T4],
     /,
     *,
     timeout: float | None = None,
     dispose: Callable[[Any], object] | None = None,
-) -> tuple[Literal[0], T1] | tuple[Literal[1], T2] | tuple[Literal[2], T3] | tuple[Literal[3], T4]: ...
+) -> Winner4[T1, T2, T3, T4]: ...
 @overload
 async def first_completed(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4], Input[T5]],
+    aws: Inputs5[T1, T2, T3, T4, T5],
     /,
     *,
     timeout: float | None = None,
     dispose: Callable[[Any], object] | None = None,
-) -> tuple[Literal[0], T1] | tuple[Literal[1], T2] | tuple[Literal[2], T3] | tuple[Literal[3], T4] | tuple[Literal[4], T5]: ...
+) -> Winner5[T1, T2, T3, T4, T5]: ...
 @overload
 async def first_completed(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4], Input[T5], Input[T6]],
+    aws: Inputs6[T1, T2, T3, T4, T5, T6],
     /,
     *,
     timeout: float | None = None,
     dispose: Callable[[Any], object] | None = None,
-) -> tuple[Literal[0], T1] | tuple[Literal[1], T2] | tuple[Literal[2], T3] | tuple[Literal[3], T4] | tuple[Literal[4], T5] | tuple[Literal[5], T6]: ...
+) -> Winner6[T1, T2, T3, T4, T5, T6]: ...
 @overload
 async def first_completed(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4], Input[T5], Input[T6], Input[T7]],
+    aws: Inputs7[T1, T2, T3, T4, T5, T6, T7],
     /,
     *,
     timeout: float | None = None,
     dispose: Callable[[Any], object] | None = None,
-) -> tuple[Literal[0], T1] | tuple[Literal[1], T2] | tuple[Literal[2], T3] | tuple[Literal[3], T4] | tuple[Literal[4], T5] | tuple[Literal[5], T6] | tuple[Literal[6], T7]: ...
+) -> Winner7[T1, T2, T3, T4, T5, T6, T7]: ...
 @overload
 async def first_completed(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4], Input[T5], Input[T6], Input[T7], Input[T8]],
+    aws: Inputs8[T1, T2, T3, T4, T5, T6, T7, T8],
     /,
     *,
     timeout: float | None = None,
     dispose: Callable[[Any], object] | None = None,
-) -> tuple[Literal[0], T1] | tuple[Literal[1], T2] | tuple[Literal[2], T3] | tuple[Literal[3], T4] | tuple[Literal[4], T5] | tuple[Literal[5], T6] | tuple[Literal[6], T7] | tuple[Literal[7], T8]: ...
+) -> Winner8[T1, T2, T3, T4, T5, T6, T7, T8]: ...
 @overload
 async def first_completed(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4], Input[T5], Input[T6], Input[T7], Input[T8], Input[T9]],
+    aws: Inputs9[T1, T2, T3, T4, T5, T6, T7, T8, T9],
     /,
     *,
     timeout: float | None = None,
     dispose: Callable[[Any], object] | None = None,
-) -> tuple[Literal[0], T1] | tuple[Literal[1], T2] | tuple[Literal[2], T3] | tuple[Literal[3], T4] | tuple[Literal[4], T5] | tuple[Literal[5], T6] | tuple[Literal[6], T7] | tuple[Literal[7], T8] | tuple[Literal[8], T9]: ...
+) -> Winner9[T1, T2, T3, T4, T5, T6, T7, T8, T9]: ...
 @overload
 async def first_completed(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4], Input[T5], Input[T6], Input[T7], Input[T8], Input[T9], Input[T10]],
+    aws: Inputs10[T1, T2, T3, T4, T5, T6, T7, T8, T9, T10],
     /,
     *,
     timeout: float | None = None,
     dispose: Callable[[Any], object] | None = None,
-) -> tuple[Literal[0], T1] | tuple[Literal[1], T2] | tuple[Literal[2], T3] | tuple[Literal[3], T4] | tuple[Literal[4], T5] | tuple[Literal[5], T6] | tuple[Literal[6], T7] | tuple[Literal[7], T8] | tuple[Literal[8], T9] | tuple[Literal[9], T10]: ...
-@overload
-async def first_completed(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4], Input[T5], Input[T6], Input[T7], Input[T8], Input[T9], Input[T10], Input[T11]],
-    /,
-    *,
-    timeout: float | None = None,
-    dispose: Callable[[Any], object] | None = None,
-) -> tuple[Literal[0], T1] | tuple[Literal[1], T2] | tuple[Literal[2], T3] | tuple[Literal[3], T4] | tuple[Literal[4], T5] | tuple[Literal[5], T6] | tuple[Literal[6], T7] | tuple[Literal[7], T8] | tuple[Literal[8], T9] | tuple[Literal[9], T10] | tuple[Literal[10], T11]: ...
-@overload
-async def first_completed(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4], Input[T5], Input[T6], Input[T7], Input[T8], Input[T9], Input[T10], Input[T11], Input[T12]],
-    /,
-    *,
-    timeout: float | None = None,
-    dispose: Callable[[Any], object] | None = None,
-) -> tuple[Literal[0], T1] | tuple[Literal[1], T2] | tuple[Literal[2], T3] | tuple[Literal[3], T4] | tuple[Literal[4], T5] | tuple[Literal[5], T6] | tuple[Literal[6], T7] | tuple[Literal[7], T8] | tuple[Literal[8], T9] | tuple[Literal[9], T10] | tuple[Literal[10], T11] | tuple[Literal[11], T12]: ...
+) -> Winner10[T1, T2, T3, T4, T5, T6, T7, T8, T9, T10]: ...
 @overload
 async def first_completed(
     aws: tuple[Input[T], ...],
@@ -172,7 +181,7 @@ async def first_success(
 ) -> tuple[K, T]: ...
 @overload
 async def first_success(
-    aws: tuple[Input[T1]],
+    aws: Inputs1[T1],
     /,
     *,
     max_concurrency: int | None = None,
@@ -180,10 +189,10 @@ async def first_success(
     timeout: float | None = None,
     catch: Catch = Exception,
     dispose: Callable[[Any], object] | None = None,
-) -> tuple[Literal[0], T1]: ...
+) -> Winner1[T1]: ...
 @overload
 async def first_success(
-    aws: tuple[Input[T1], Input[T2]],
+    aws: Inputs2[T1, T2],
     /,
     *,
     max_concurrency: int | None = None,
@@ -191,10 +200,10 @@ async def first_success(
     timeout: float | None = None,
     catch: Catch = Exception,
     dispose: Callable[[Any], object] | None = None,
-) -> tuple[Literal[0], T1] | tuple[Literal[1], T2]: ...
+) -> Winner2[T1, T2]: ...
 @overload
 async def first_success(
-    aws: tuple[Input[T1], Input[T2], Input[T3]],
+    aws: Inputs3[T1, T2, T3],
     /,
     *,
     max_concurrency: int | None = None,
@@ -202,10 +211,10 @@ async def first_success(
     timeout: float | None = None,
     catch: Catch = Exception,
     dispose: Callable[[Any], object] | None = None,
-) -> tuple[Literal[0], T1] | tuple[Literal[1], T2] | tuple[Literal[2], T3]: ...
+) -> Winner3[T1, T2, T3]: ...
 @overload
 async def first_success(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4]],
+    aws: Inputs4[T1, T2, T3, T4],
     /,
     *,
     max_concurrency: int | None = None,
@@ -213,10 +222,10 @@ async def first_success(
     timeout: float | None = None,
     catch: Catch = Exception,
     dispose: Callable[[Any], object] | None = None,
-) -> tuple[Literal[0], T1] | tuple[Literal[1], T2] | tuple[Literal[2], T3] | tuple[Literal[3], T4]: ...
+) -> Winner4[T1, T2, T3, T4]: ...
 @overload
 async def first_success(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4], Input[T5]],
+    aws: Inputs5[T1, T2, T3, T4, T5],
     /,
     *,
     max_concurrency: int | None = None,
@@ -224,10 +233,10 @@ async def first_success(
     timeout: float | None = None,
     catch: Catch = Exception,
     dispose: Callable[[Any], object] | None = None,
-) -> tuple[Literal[0], T1] | tuple[Literal[1], T2] | tuple[Literal[2], T3] | tuple[Literal[3], T4] | tuple[Literal[4], T5]: ...
+) -> Winner5[T1, T2, T3, T4, T5]: ...
 @overload
 async def first_success(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4], Input[T5], Input[T6]],
+    aws: Inputs6[T1, T2, T3, T4, T5, T6],
     /,
     *,
     max_concurrency: int | None = None,
@@ -235,10 +244,10 @@ async def first_success(
     timeout: float | None = None,
     catch: Catch = Exception,
     dispose: Callable[[Any], object] | None = None,
-) -> tuple[Literal[0], T1] | tuple[Literal[1], T2] | tuple[Literal[2], T3] | tuple[Literal[3], T4] | tuple[Literal[4], T5] | tuple[Literal[5], T6]: ...
+) -> Winner6[T1, T2, T3, T4, T5, T6]: ...
 @overload
 async def first_success(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4], Input[T5], Input[T6], Input[T7]],
+    aws: Inputs7[T1, T2, T3, T4, T5, T6, T7],
     /,
     *,
     max_concurrency: int | None = None,
@@ -246,10 +255,10 @@ async def first_success(
     timeout: float | None = None,
     catch: Catch = Exception,
     dispose: Callable[[Any], object] | None = None,
-) -> tuple[Literal[0], T1] | tuple[Literal[1], T2] | tuple[Literal[2], T3] | tuple[Literal[3], T4] | tuple[Literal[4], T5] | tuple[Literal[5], T6] | tuple[Literal[6], T7]: ...
+) -> Winner7[T1, T2, T3, T4, T5, T6, T7]: ...
 @overload
 async def first_success(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4], Input[T5], Input[T6], Input[T7], Input[T8]],
+    aws: Inputs8[T1, T2, T3, T4, T5, T6, T7, T8],
     /,
     *,
     max_concurrency: int | None = None,
@@ -257,10 +266,10 @@ async def first_success(
     timeout: float | None = None,
     catch: Catch = Exception,
     dispose: Callable[[Any], object] | None = None,
-) -> tuple[Literal[0], T1] | tuple[Literal[1], T2] | tuple[Literal[2], T3] | tuple[Literal[3], T4] | tuple[Literal[4], T5] | tuple[Literal[5], T6] | tuple[Literal[6], T7] | tuple[Literal[7], T8]: ...
+) -> Winner8[T1, T2, T3, T4, T5, T6, T7, T8]: ...
 @overload
 async def first_success(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4], Input[T5], Input[T6], Input[T7], Input[T8], Input[T9]],
+    aws: Inputs9[T1, T2, T3, T4, T5, T6, T7, T8, T9],
     /,
     *,
     max_concurrency: int | None = None,
@@ -268,10 +277,10 @@ async def first_success(
     timeout: float | None = None,
     catch: Catch = Exception,
     dispose: Callable[[Any], object] | None = None,
-) -> tuple[Literal[0], T1] | tuple[Literal[1], T2] | tuple[Literal[2], T3] | tuple[Literal[3], T4] | tuple[Literal[4], T5] | tuple[Literal[5], T6] | tuple[Literal[6], T7] | tuple[Literal[7], T8] | tuple[Literal[8], T9]: ...
+) -> Winner9[T1, T2, T3, T4, T5, T6, T7, T8, T9]: ...
 @overload
 async def first_success(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4], Input[T5], Input[T6], Input[T7], Input[T8], Input[T9], Input[T10]],
+    aws: Inputs10[T1, T2, T3, T4, T5, T6, T7, T8, T9, T10],
     /,
     *,
     max_concurrency: int | None = None,
@@ -279,29 +288,7 @@ async def first_success(
     timeout: float | None = None,
     catch: Catch = Exception,
     dispose: Callable[[Any], object] | None = None,
-) -> tuple[Literal[0], T1] | tuple[Literal[1], T2] | tuple[Literal[2], T3] | tuple[Literal[3], T4] | tuple[Literal[4], T5] | tuple[Literal[5], T6] | tuple[Literal[6], T7] | tuple[Literal[7], T8] | tuple[Literal[8], T9] | tuple[Literal[9], T10]: ...
-@overload
-async def first_success(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4], Input[T5], Input[T6], Input[T7], Input[T8], Input[T9], Input[T10], Input[T11]],
-    /,
-    *,
-    max_concurrency: int | None = None,
-    stagger: float | None = None,
-    timeout: float | None = None,
-    catch: Catch = Exception,
-    dispose: Callable[[Any], object] | None = None,
-) -> tuple[Literal[0], T1] | tuple[Literal[1], T2] | tuple[Literal[2], T3] | tuple[Literal[3], T4] | tuple[Literal[4], T5] | tuple[Literal[5], T6] | tuple[Literal[6], T7] | tuple[Literal[7], T8] | tuple[Literal[8], T9] | tuple[Literal[9], T10] | tuple[Literal[10], T11]: ...
-@overload
-async def first_success(
-    aws: tuple[Input[T1], Input[T2], Input[T3], Input[T4], Input[T5], Input[T6], Input[T7], Input[T8], Input[T9], Input[T10], Input[T11], Input[T12]],
-    /,
-    *,
-    max_concurrency: int | None = None,
-    stagger: float | None = None,
-    timeout: float | None = None,
-    catch: Catch = Exception,
-    dispose: Callable[[Any], object] | None = None,
-) -> tuple[Literal[0], T1] | tuple[Literal[1], T2] | tuple[Literal[2], T3] | tuple[Literal[3], T4] | tuple[Literal[4], T5] | tuple[Literal[5], T6] | tuple[Literal[6], T7] | tuple[Literal[7], T8] | tuple[Literal[8], T9] | tuple[Literal[9], T10] | tuple[Literal[10], T11] | tuple[Literal[11], T12]: ...
+) -> Winner10[T1, T2, T3, T4, T5, T6, T7, T8, T9, T10]: ...
 @overload
 async def first_success(
     aws: tuple[Input[T], ...],

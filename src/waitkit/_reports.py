@@ -6,7 +6,8 @@ import logging
 from typing import Any
 
 from ._backends import Job
-from ._inputs import safe_repr
+from ._checks import safe_repr
+from ._errors import JobCancelledError
 
 logger = logging.getLogger("waitkit")
 
@@ -28,6 +29,17 @@ class Reporter:
     def note(self, error: BaseException, index: int) -> None:
         """Say on an exception which input raised it (R11)."""
         _add_note(error, f"waitkit.{self._helper}: raised by {self.name(index)}")
+
+    def lost(self, job: Job, index: int) -> JobCancelledError:
+        """The failure that a cancellation from elsewhere is (R13)."""
+        error = JobCancelledError(f"{self.name(index)} was cancelled from elsewhere")
+        try:
+            job.result()
+        except BaseException as cause:
+            # Less this frame, which holds what the exception would then hold in a cycle (R30).
+            frames = cause.__traceback__
+            error.__cause__ = cause.with_traceback(frames and frames.tb_next)
+        return error
 
     def further(self, first: BaseException | None, error: BaseException, origin: str) -> None:
         """Lose no failure that came after the call was decided, and raise none (R12)."""

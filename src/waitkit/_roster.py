@@ -14,7 +14,18 @@ from ._inputs import Borrowed
 
 
 class Roster:
-    __slots__ = ("_backend", "_asked", "_places", "lent", "on_done", "owner", "running", "spared", "start", "twins")
+    __slots__ = (
+        "_asked",
+        "_backend",
+        "_places",
+        "lent",
+        "on_done",
+        "owner",
+        "running",
+        "spared",
+        "start",
+        "twins",
+    )
 
     def __init__(self, backend: Backend, on_done: Callable[[Any], None]) -> None:
         self._backend = backend

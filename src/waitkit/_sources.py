@@ -24,6 +24,9 @@ from ._inputs import Source, split_input
 NOTHING: Final[Any] = object()
 
 
+def _ignore() -> None: ...
+
+
 class Intake:
     """The inputs of one call, in the order in which they will be taken."""
 
@@ -33,12 +36,12 @@ class Intake:
         "_behind",
         "_bell",
         "_context",
-        "_on_arrival",
         "_on_fed",
         "_pull",
         "feeder",
         "head",
         "keyed",
+        "on_arrival",
         "queue",
         "unbegun",
     )
@@ -47,7 +50,6 @@ class Intake:
         self,
         source: Source,
         backend: Backend,
-        on_arrival: Callable[[], None],
         on_fed: Callable[[Job], None],
     ) -> None:
         self.keyed = source.keyed
@@ -59,7 +61,7 @@ class Intake:
         # What a source changes in its context stays there: the jobs do not see it (R5).
         self._context = copy_context()
         self._backend = backend
-        self._on_arrival = on_arrival
+        self.on_arrival: Callable[[], None] = _ignore  # an async source has brought something
         self._on_fed = on_fed
         self._asked = False
         self._bell: Event | None = None
@@ -122,9 +124,7 @@ class Intake:
         iterator = map(source.make, source.iterator) if source.make else source.iterator
         self._pull = partial(self._context.run, next, iterator)
 
-    async def _feed(
-        self, iterator: AsyncIterator[Any], make: Callable[[Any], Any] | None
-    ) -> None:
+    async def _feed(self, iterator: AsyncIterator[Any], make: Callable[[Any], Any] | None) -> None:
         # One task from the first item to `aclose`: the body of an async generator may hold
         # timeouts and task groups, which may not be left in another task.
         self.unbegun.remove(iterator)
@@ -140,7 +140,7 @@ class Intake:
                 except StopAsyncIteration:
                     return
                 self.queue.append(make(item) if make else item)
-                self._on_arrival()
+                self.on_arrival()
         finally:
             await close_iterator(iterator)
 

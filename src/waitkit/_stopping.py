@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from ._backends import Backend, Event, current_backend
+from ._checks import check_seconds, kind, safe_repr
 from ._ending import PATIENCE
-from ._inputs import Borrowed, check_seconds, close_unstarted, kind
-from ._reports import logger, safe_repr
+from ._inputs import Borrowed, close_unstarted
+from ._reports import logger
 
 
 async def cancel_and_wait(
@@ -40,7 +41,9 @@ def _read_tasks(tasks: Any, others: tuple[Any, ...]) -> list[asyncio.Future[Any]
         return [tasks]
     if isinstance(tasks, str | bytes) or not isinstance(tasks, Iterable):
         close_unstarted([tasks])
-        raise TypeError(f"cancel_and_wait() takes a task or an iterable of tasks, not {kind(tasks)}")
+        raise TypeError(
+            f"cancel_and_wait() takes a task or an iterable of tasks, not {kind(tasks)}"
+        )
     chosen = list(tasks)
     for index, task in enumerate(chosen):
         if not asyncio.isfuture(task):
@@ -80,7 +83,7 @@ class _Stopping:
 
     async def _wait_gracefully(self, grace: float | None) -> BaseException | None:
         """Let the tasks end by themselves; the caller's cancellation ends the grace (R31)."""
-        if not self._running or grace is not None and grace <= 0:
+        if not self._running or (grace is not None and grace <= 0):
             return None
         timer = None if grace is None else self._backend.timer(grace, self._wake)
         self._event = self._backend.event()
@@ -114,13 +117,13 @@ class _Stopping:
     def _on_done(self, task: asyncio.Future[Any]) -> None:
         self._running.discard(task)
         # What it raised before it was asked is its owner's to find out (R31).
-        if self._asked and not task.cancelled() and (error := task.exception()) is not None:
-            if not isinstance(error, KeyboardInterrupt | SystemExit):  # R14
-                logger.warning(
-                    "waitkit.cancel_and_wait: %s failed after it was asked to stop",
-                    safe_repr(task),
-                    exc_info=error,
-                )
+        error = task.exception() if self._asked and not task.cancelled() else None
+        if error is not None and not isinstance(error, KeyboardInterrupt | SystemExit):  # R14
+            logger.warning(
+                "waitkit.cancel_and_wait: %s failed after it was asked to stop",
+                safe_repr(task),
+                exc_info=error,
+            )
         if not self._running:
             self._wake()
 

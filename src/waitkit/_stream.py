@@ -9,8 +9,9 @@ from typing import Any, Final, Generic, TypeVar, final
 
 from ._calls import raise_cancelled, refuse_caller
 from ._crew import EACH, END, FRONT, Crew
-from ._inputs import Input, close_unstarted, load, read_inputs
+from ._inputs import close_unstarted, load, read_inputs
 from ._sources import NOTHING
+from ._typing import Input
 
 T_co = TypeVar("T_co", covariant=True)
 _NO_KEY: Final[Any] = object()
@@ -144,7 +145,9 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
             if cancelled is not None:
                 raise_cancelled(cancelled, failure)
             if failure is not None and error is not None and error.__context__ is None:
-                error.__context__ = failure  # a cancellation that came while it was cleaned up (R23)
+                error.__context__ = (
+                    failure  # a cancellation that came while it was cleaned up (R23)
+                )
         finally:
             del cancelled, failure, error  # R30
 

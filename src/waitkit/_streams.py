@@ -1,5 +1,8 @@
 """The four streams: results or outcomes, in completion order or in input order."""
 
+# mypy: disable-error-code="overload-overlap"
+# A Mapping and a tuple are Iterables as well: the first overload that fits is meant to win.
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
@@ -7,12 +10,12 @@ from typing import Any, TypeVar, overload
 
 from ._calls import prepare
 from ._crew import Crew
-from ._inputs import Catch, Input, Keyed
+from ._inputs import Keyed
 from ._outcomes import Outcome
 from ._stream import ResultStream
+from ._typing import Catch, Input, T
 
 K = TypeVar("K")
-T = TypeVar("T")
 
 
 def _make(helper: str, aws: object, others: tuple[object, ...], **options: Any) -> Crew:

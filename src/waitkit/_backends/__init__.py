@@ -7,8 +7,8 @@ is the reading half of a finished Future, which on asyncio the Task itself is.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from contextlib import AbstractAsyncContextManager
 from concurrent.futures import Future as ConcurrentFuture
+from contextlib import AbstractAsyncContextManager
 from contextvars import Context
 from typing import Any, Protocol, TypeVar
 
@@ -52,7 +52,7 @@ class Backend(Protocol):
         ...
 
     context: Context
-    """The caller's context variables, from which every job gets a copy (R5). Callbacks run in it."""
+    """The caller's variables: each job gets a copy of them (R5), and callbacks run in it."""
 
     def starter(self, on_done: Callable[[Any], None]) -> Callable[[Any], Job]:
         """A function that starts an awaitable as a job, and calls `on_done` with it at its end."""

@@ -41,7 +41,7 @@ class AsyncioBackend:
         create_task, context = self._loop.create_task, self.context
 
         def start(aw: Any) -> asyncio.Future[Any]:
-            if type(aw) is CoroutineType or asyncio.iscoroutine(aw) and not isgenerator(aw):
+            if type(aw) is CoroutineType or (asyncio.iscoroutine(aw) and not isgenerator(aw)):
                 task = create_task(aw)
             else:
                 task = create_task(_awaiting(aw))
@@ -62,13 +62,13 @@ class AsyncioBackend:
             return asyncio.wrap_future(aw, loop=self._loop)
         return None
 
-    def watch(self, job: asyncio.Future[Any], on_done: OnDone) -> None:
+    def watch(self, job: Any, on_done: OnDone) -> None:
         job.add_done_callback(on_done, context=self.context)
 
-    def unwatch(self, job: asyncio.Future[Any], on_done: OnDone) -> None:
+    def unwatch(self, job: Any, on_done: OnDone) -> None:
         job.remove_done_callback(on_done)
 
-    def cancel(self, jobs: Iterable[asyncio.Future[Any]]) -> None:
+    def cancel(self, jobs: Iterable[Any]) -> None:
         for job in jobs:
             try:
                 job.cancel()
@@ -84,13 +84,11 @@ class AsyncioBackend:
     def event(self) -> asyncio.Future[None]:
         return self._loop.create_future()
 
-    def notify(self, event: asyncio.Future[None]) -> None:
+    def notify(self, event: Any) -> None:
         if not event.done():  # whoever awaited it may have been cancelled
             event.set_result(None)
 
-    async def outlast(
-        self, until: Callable[[], asyncio.Future[None] | None]
-    ) -> BaseException | None:
+    async def outlast(self, until: Callable[[], Any]) -> BaseException | None:
         cancelled: BaseException | None = None
         event = until()
         if event is None:
