@@ -2,9 +2,10 @@
 
 from ._collectors import first_error, gather_partial
 from ._errors import DeadlineError, JobCancelledError, JobLostError, RemoteError
+from ._first_completed import first_completed
+from ._first_success import first_success
 from ._inputs import borrowed, call_each, keyed
 from ._outcomes import Cancelled, Failure, Outcome, Partial, Success
-from ._races import first_completed, first_success
 from ._stopping import cancel_and_wait
 from ._stream import ResultStream
 from ._streams import (

@@ -74,7 +74,8 @@ async def conduct(crew: Crew) -> None:
             raise
         except BaseException as error:
             cancelled = error
-        if crew.closing or cancelled is not None:
+            crew.close()
+        if crew.closing:
             await conclude(crew, cancelled)
         else:
             crew.close()

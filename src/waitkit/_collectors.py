@@ -165,7 +165,45 @@ async def first_error(
     timeout: float | None = None,
     dispose: Callable[[Any], object] | None = None,
 ) -> Any:
-    """TODO"""
+    """Wait for all jobs and give back all results; the first failure cancels the others.
+
+    What `asyncio.wait` with ``FIRST_EXCEPTION`` is used for: jobs that live and die together. It
+    gives back all results, or raises the first error.
+
+    Args:
+        aws: the awaitables: an iterable or async iterable of them; or keyed: a mapping,
+            `keyed`, `call_each`. Coroutines become Tasks. Tasks and Futures are adopted:
+            cancelled and awaited with the rest, unless `borrowed`.
+        max_concurrency: how many jobs may run at once; an input is taken only when a slot falls
+            free. None: no limit, all are taken at the start.
+        timeout: seconds for the whole call, on the clock of the event loop. None: no limit; zero or
+            less: only what is done already counts.
+        dispose: a function or coroutine function of one value, called once for each value that
+            will never be delivered, before this returns: it closes what was opened for nothing.
+
+    Returns:
+        The results, in input order: a `dict` for keyed inputs, a `tuple` for a tuple, which may
+        hold different types, else a `list`. Without inputs an empty one, at once.
+
+    Raises:
+        BaseException: the first failure of a job, bare: the very object, with a note that names
+            the input. It is raised when all other jobs have been cancelled and have ended.
+            Failures that follow are noted on it and logged. What the iterable raises is
+            raised in the same way.
+        JobCancelledError: a job was cancelled from elsewhere: a failure too.
+        DeadlineError: ``timeout`` has passed; the jobs have been cancelled and awaited.
+        TypeError, ValueError: bad arguments, at once and with nothing started: what cannot be
+            awaited, a limit below 1, a NaN, one coroutine given twice. Coroutines in a sized
+            input are closed.
+        RuntimeError: no event loop is running.
+
+    Cancellation: if the caller is cancelled, all jobs are cancelled and awaited, and then its
+    ``CancelledError`` comes out, never swallowed and never turned into anything else.
+
+    Example::
+
+        user, orders = await waitkit.first_error((fetch_user(1), fetch_orders(1)), timeout=5.0)
+    """
     crew = prepare(
         "first_error",
         aws,
@@ -177,9 +215,9 @@ async def first_error(
         distinct=True,
     )
     await conduct(crew)
-    results = crew.finished
+    results = crew.results.finished
     if crew.keyed:
-        return {crew.key(index): results[index] for index in range(crew.taken)}
+        return {crew.results.key(index): results[index] for index in range(crew.taken)}
     values = [results[index] for index in range(crew.taken)]
     return tuple(values) if isinstance(aws, tuple) else values
 
@@ -213,7 +251,50 @@ async def gather_partial(
     catch: Catch = Exception,
     dispose: Callable[[Any], object] | None = None,
 ) -> Partial[Any, Any]:
-    """TODO"""
+    """Wait for all jobs, until a deadline; give back what there is, failures as data.
+
+    What `asyncio.wait` with a ``timeout`` is used for: take what is ready, drop the rest. A failure
+    ends no other job, and hides no result.
+
+    Args:
+        aws: the awaitables: an iterable or async iterable of them; or keyed: a mapping,
+            `keyed`, `call_each`. Coroutines become Tasks. Tasks and Futures are adopted:
+            cancelled and awaited with the rest, unless `borrowed`.
+        max_concurrency: how many jobs may run at once; an input is taken only when a slot falls
+            free. None: no limit, all are taken at the start.
+        timeout: seconds for the whole call, on the clock of the event loop. When they have passed,
+            the jobs that still run are cancelled and awaited, and reported as what they then are: a
+            value returned in spite of it is a `Success`, an error raised in cleanup a `Failure`,
+            else `Cancelled`. None: no limit; zero or less: only what is done already counts.
+        catch: the exceptions that are data: a subclass of `Exception` or a tuple of them, ``()``
+            for none. Any other ends the call as in `first_error`, so that a
+            programming error is not collected among the timeouts.
+        dispose: a function or coroutine function of one value, called once for each value that
+            will never be delivered, before this returns: it closes what was opened for nothing.
+
+    Returns:
+        A `Partial`: ``results``, ``errors`` and ``cancelled`` by key (the index, where inputs are
+        not keyed), and ``outcomes``, all in input order. Inputs of a sized iterable that never
+        started are ``Cancelled(started=False)``; those of an iterator are left in it.
+
+    Raises:
+        BaseException: a failure that is not in ``catch``, or the error of the iterable, bare, when
+            all other jobs have been cancelled and have ended.
+        TypeError, ValueError: bad arguments, at once and with nothing started: what cannot be
+            awaited, a limit below 1, a NaN, one coroutine given twice. Coroutines in a sized
+            input are closed.
+        RuntimeError: no event loop is running.
+
+    Cancellation: if the caller is cancelled, all jobs are cancelled and awaited, and then its
+    ``CancelledError`` comes out, never swallowed and never turned into anything else.
+
+    Example::
+
+        partial = await waitkit.gather_partial(
+            {"db": ping_db(), "cache": ping_cache()}, timeout=2.0
+        )
+        print(partial.results, partial.errors, partial.cancelled)
+    """
     crew = prepare(
         "gather_partial",
         aws,
@@ -227,5 +308,5 @@ async def gather_partial(
         distinct=True,
     )
     await conduct(crew)
-    outcomes = crew.finished
+    outcomes = crew.results.finished
     return Partial(tuple([outcomes[index] for index in range(crew.taken)]), crew.timed_out)

@@ -25,18 +25,19 @@ that returns what is to be closed).
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any, Final, Literal
 
 from ._backends import Backend, Event, Job, Timer
+from ._closable import close_unstarted
 from ._ending import Ending
 from ._errors import DeadlineError, JobCancelledError
-from ._inputs import Borrowed, Source, close_unstarted
+from ._inputs import Borrowed, Source
 from ._outcomes import Cancelled, Failure, Success
 from ._policy import Policy
 from ._reports import Reporter
+from ._results import Results
 from ._roster import Roster
-from ._sources import NOTHING, Intake
+from ._sources import Intake
 from ._starting import Starter
 
 # What the one who waits wants to be woken for.
@@ -50,10 +51,10 @@ class Crew:
 
     __slots__ = tuple(
         """
-        policy started closing drained timed_out winner finished
+        policy results started closing drained timed_out
         _backend _intake _starter _roster _reporter _ending
-        _keys _running _outcomes _ordered _race
-        _exempt _lent_places _timer _overdue _keeping _verdict _front _waiter _wake_on
+        _keys _running _finished _outcomes _ordered _race
+        _exempt _timer _overdue _keeping _verdict _waiter _wake_on
         """.split()  # noqa: SIM905  # a list of them takes forty lines
     )
 
@@ -62,16 +63,14 @@ class Crew:
         self._outcomes = policy.outcomes
         self._ordered = policy.ordered
         self._race = policy.race
-        # What has finished and is not delivered: by index, or as (index, value) in that order.
-        self.finished: Any = {} if policy.ordered else deque()
-        self.winner: tuple[int, Any] | None = None
-        self._lent_places: set[int] = set()  # whose values are not ours to dispose of (R1)
         self._verdict: BaseException | None = None
 
         self._backend = backend
         self._reporter = Reporter(policy.helper, keyed=source.keyed)
         self._keys = self._reporter.keys
-        self._roster = Roster(backend, self._on_done)
+        self.results = Results(policy, self._keys)
+        self._finished = self.results.finished
+        self._roster = Roster(backend, self._reporter, self._on_done)
         self._running = self._roster.running
         self._roster.lend(source.special())
         self._intake = Intake(source, backend, self._on_fed)
@@ -81,13 +80,11 @@ class Crew:
             self._intake,
             self._roster,
             self._reporter,
-            self.finished,
+            self._finished,
             self._fail_source,
         )
         self._intake.on_arrival = self._starter.refill
-        self._ending = Ending(
-            backend, self._roster.running, self._intake, self._reporter, policy.dispose
-        )
+        self._ending = Ending(backend, self._running, self._intake, self._reporter, policy.dispose)
 
         self.started = False
         self.closing = False
@@ -99,7 +96,6 @@ class Crew:
         self._exempt: dict[Job, bool] = {}
         self._timer: Timer | None = None  # the deadline
         self._overdue = False  # it has passed, and there was nothing to cut off
-        self._front = 0  # the index to be delivered next, in input order
         self._waiter: Event | None = None
         self._wake_on = END
 
@@ -144,27 +140,10 @@ class Crew:
         return event
 
     def deliver(self) -> Any:
-        """What has finished next, or `NOTHING` (yet)."""
-        if self._ordered:
-            index = self._front
-            if index not in self.finished:
-                return NOTHING
-            value = self.finished.pop(index)
-            self._front = index + 1
-        elif self.finished:
-            index, value = self.finished.popleft()
-        else:
-            return NOTHING
-        if self._keys is not None:
-            key = self._keys.pop(index)
-            if not self._outcomes:
-                value = (key, value)
+        """What comes next, or `NOTHING` (yet)."""
+        value = self.results.deliver()
         self._starter.make_room()
         return value
-
-    def key(self, index: int) -> Any:
-        """The key of keyed inputs, else the index."""
-        return index if self._keys is None else self._keys[index]
 
     def current(self) -> Job | None:
         """The task that calls."""
@@ -172,14 +151,12 @@ class Crew:
 
     def extend(self, source: Source) -> None:
         """More inputs, behind what is there."""
-        self._running = self._roster.running
         self._roster.lend(source.special())
         self._intake.extend(source)
         self._have_more()
 
     def add(self, source: Source) -> None:
         """One more input, before the next item of an iterator."""
-        self._running = self._roster.running
         self._roster.lend(source.special())
         self._intake.add(source)
         self._have_more()
@@ -198,11 +175,9 @@ class Crew:
     def drain(self) -> None:
         """Take no more inputs, and let those at work finish (R26)."""
         self.drained = True
-        for key, aw in self._starter.stop():
-            job = self._enlist(key, aw)
-            if job is not None:
-                self._exempt[job] = False
-                self._roster.cancel_one(job)
+        strays = [self._enlist(key, aw) for key, aw in self._starter.stop()]
+        self._exempt.update((job, False) for job in strays if job is not None)
+        self._roster.cancel(strays)
         self._wake_if_idle()
 
     def close(self) -> None:
@@ -216,9 +191,13 @@ class Crew:
 
         Nobody gets the results of a call that has failed, or whose caller is `leaving`.
         """
-        self.close()
+        if not self.closing:
+            self.close()
         leaving = leaving or self._verdict is not None
-        return await self._ending.finish(self._forfeit, leaving=leaving)
+        cancelled = await self._ending.finish(self.results.forfeit, leaving=leaving)
+        if self.over:
+            self._roster.disband()
+        return cancelled
 
     def take_verdict(self) -> BaseException | None:
         """The error of the call, once: kept, it would be part of a cycle (R30)."""
@@ -238,6 +217,7 @@ class Crew:
         self._backend.later(self._clean_up)
 
     async def _clean_up(self) -> None:
+        self.close()
         await self.finish(leaving=True)
         self.log_unraised()
 
@@ -245,9 +225,10 @@ class Crew:
 
     def _on_done(self, job: Job) -> None:
         decided = self._settle(self._running.pop(job), job)
-        if self.closing or self._roster.twins:
+        if self.closing or self._exempt or self._roster.twins:
             for index in self._roster.leave(job):
                 decided |= self._settle(index, job)
+            self._exempt.pop(job, None)
         if decided:
             self._roster.cancel()
         if self._starter.more:
@@ -255,7 +236,7 @@ class Crew:
         if self._waiter is not None and (
             self._wake_on == EACH
             or (not self._running and not self.live)
-            or (self._wake_on == FRONT and self._front in self.finished)
+            or (self._wake_on == FRONT and self.results.ready)
         ):
             self._wake()
         if self.closing:
@@ -276,17 +257,17 @@ class Crew:
         if wanted and error is None and not cancelled:
             value = job.result()
             if self._roster.lent and job in self._roster.lent:
-                self._lent_places.add(index)
+                self.results.lent.add(index)
             if self._race:
-                self.winner = (index, value)
+                self.results.winner = (index, value)
                 self._verdict = None  # a deadline, in whose own tick this finished (R20)
                 return self._shut()
             if self._outcomes:
                 value = Success(value, index if self._keys is None else self._keys[index], index)
             if self._ordered:
-                self.finished[index] = value
+                self._finished[index] = value
             else:
-                self.finished.append((index, value))
+                self._finished.append((index, value))
         elif not wanted:
             if error is not None:
                 self._reporter.further(self._verdict, error, self._reporter.name(index))
@@ -306,7 +287,7 @@ class Crew:
                 self._verdict = error
                 return self._shut()
             assert isinstance(error, Exception)
-            self._keep(Failure(error, self.key(index), index))
+            self.results.keep(Failure(error, self.results.key(index), index))
             if self._race:
                 self._starter.hurry()  # the next one need not wait (R19)
         return False
@@ -314,13 +295,7 @@ class Crew:
     def _keep_cancelled(
         self, index: int, reason: Literal["deadline", "external"], started: bool = True
     ) -> None:
-        self._keep(Cancelled(self.key(index), index, reason, started))
-
-    def _keep(self, outcome: Failure[Any] | Cancelled[Any]) -> None:
-        if self._ordered:
-            self.finished[outcome.index] = outcome
-        else:
-            self.finished.append((outcome.index, outcome))
+        self.results.keep(Cancelled(self.results.key(index), index, reason, started))
 
     def _on_fed(self, job: Job) -> None:
         """The feeder of an async source has ended: so has the source."""
@@ -357,8 +332,8 @@ class Crew:
         """The deadline has passed (R17, R20)."""
         self._timer = None
         self._overdue = True
-        punctual = [job for job in self._roster.running if job.done()]
-        late = self.running - len(punctual) - len(self._exempt)
+        punctual = [job for job in self._running if job.done()]
+        late = sum(not job.done() and job not in self._exempt for job in self._running)
         if self.closing or (not late and not self._starter.more):
             return  # all have finished in time
         self.timed_out = True
@@ -386,7 +361,6 @@ class Crew:
                 if keeping:
                     self._keep_cancelled(index, "deadline")
             self._give_up()
-            self._ending.expect()
         self._wake()
         return True
 
@@ -412,17 +386,3 @@ class Crew:
         else:
             self._starter.number(key)
         return job
-
-    def _forfeit(self) -> None:
-        """Nobody will get what has finished: its values go to dispose (R29)."""
-        entries = list(self.finished.items() if self._ordered else self.finished)
-        if self._outcomes:
-            entries = [(i, entry.value) for i, entry in entries if isinstance(entry, Success)]
-        if not self._race:  # whose failures so far tell why nothing has won
-            self.finished.clear()
-        if self.winner is not None:
-            entries.append(self.winner)
-            self.winner = None
-        for index, value in entries:
-            if index not in self._lent_places:
-                self._ending.discard(value)

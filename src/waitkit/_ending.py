@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, TypeAlias
 
-from ._backends import Backend, Event, Job, Timer
+from ._backends import Backend, Event, Job
 from ._reports import Reporter
 from ._sources import Intake, close_iterator
 
-PATIENCE: Final = 10.0  # seconds from the cancel of a job until it is named as refusing (R22)
+Discard: TypeAlias = Callable[[Any], None]
 
 
 class Ending:
@@ -24,7 +24,6 @@ class Ending:
         "_disposing",
         "_intake",
         "_joiners",
-        "_patience",
         "_reporter",
         "_running",
         "_unclaimed",
@@ -46,22 +45,11 @@ class Ending:
         self._unclaimed: list[Any] = []
         self._disposing: list[Awaitable[object]] = []
         self._joiners: dict[Job | None, Event] = {}
-        self._patience: Timer | None = None
 
     def discard(self, value: Any) -> None:
         """Nobody will get this value: it goes to dispose, once, at the end (R29)."""
         if self._dispose is not None:
             self._unclaimed.append(value)
-
-    def expect(self) -> None:
-        """The jobs have been cancelled: those that refuse will be named."""
-        if self._running and self._patience is None:
-            self._patience = self._backend.timer(PATIENCE, self._name_refusing)
-
-    def _name_refusing(self) -> None:
-        for job, index in self._running.items():
-            if job not in self._joiners:
-                self._reporter.refusing(job, index, PATIENCE)
 
     def ended(self, joiner: Job | None) -> bool:
         """Whether all that `joiner` can await has ended."""
@@ -79,7 +67,9 @@ class Ending:
                 if self.ended(joiner):
                     self._backend.notify(event)
 
-    async def finish(self, forfeit: Callable[[], None], *, leaving: bool) -> BaseException | None:
+    async def finish(
+        self, forfeit: Callable[[Discard], None], *, leaving: bool
+    ) -> BaseException | None:
         """Await all jobs and dispose of what is unclaimed; give back the last cancellation.
 
         `forfeit` gives up what was kept for the caller: at once if it is leaving, else when a
@@ -100,16 +90,14 @@ class Ending:
             self._joiners.pop(joiner, None)
         try:
             if leaving or cancelled is not None:
-                forfeit()
+                forfeit(self.discard)
             while self._unclaimed or self._disposing or self._intake.unbegun:
                 self._call_dispose()
                 if self._disposing or self._intake.unbegun:
                     again = await self._backend.shielded(self._await_disposals())
                     if again is not None:
                         cancelled = again
-                        forfeit()
-            if not self._running and self._patience is not None:
-                self._patience.cancel()
+                        forfeit(self.discard)
             return cancelled
         finally:
             del cancelled  # its traceback holds this frame: R30

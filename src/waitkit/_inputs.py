@@ -9,7 +9,6 @@ import asyncio
 import concurrent.futures
 import inspect
 from collections.abc import (
-    AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
     Callable,
@@ -25,42 +24,15 @@ from typing import Any, Generic, NamedTuple, TypeVar, final
 
 from ._backends import current_backend
 from ._checks import check_seconds, kind, safe_repr
+from ._closable import close_unstarted, is_closable
 from ._typing import Input, T
 
 K = TypeVar("K")
 T_co = TypeVar("T_co", covariant=True)
 
 
-async def _nothing() -> AsyncGenerator[None, None]:
-    yield
-
-
-def _step_types() -> Iterator[type]:
-    """The awaitables of an async generator, also through `anext` with a default."""
-    generator = _nothing()
-    for step in (generator.asend(None), generator.aclose(), anext(generator, None)):
-        yield type(step)
-        step.close()
-
-
-# Awaitables that Python warns about when they are dropped unstarted (R27).
-_CLOSABLE = (CoroutineType, *_step_types())
-
-
-def is_closable(aw: object) -> bool:
-    """Whether it is a one-shot awaitable that has to be closed if it never starts."""
-    return isinstance(aw, _CLOSABLE) or (asyncio.iscoroutine(aw) and not inspect.isgenerator(aw))
-
-
 def is_awaitable(aw: object) -> bool:
     return isinstance(aw, Borrowed | concurrent.futures.Future) or inspect.isawaitable(aw)
-
-
-def close_unstarted(items: Iterable[object]) -> None:
-    """Close what would otherwise be reported as never awaited; leave all else alone (R27)."""
-    for item in items:
-        if is_closable(item):
-            item.close()  # type: ignore[attr-defined]  # that is what closable means
 
 
 @final

@@ -6,11 +6,15 @@ callback. What is borrowed is watched as well, and let go where others are cance
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
+from typing import Any, Final
 
-from ._backends import Backend, Job
+from ._backends import Backend, Job, Timer
 from ._inputs import Borrowed
+from ._reports import Reporter
+
+PATIENCE: Final = 10.0  # seconds from the cancel of a job until it is named as refusing (R22)
 
 
 class Roster:
@@ -18,6 +22,8 @@ class Roster:
         "_asked",
         "_backend",
         "_places",
+        "_reporter",
+        "_timers",
         "lent",
         "on_done",
         "owner",
@@ -27,8 +33,12 @@ class Roster:
         "twins",
     )
 
-    def __init__(self, backend: Backend, on_done: Callable[[Any], None]) -> None:
+    def __init__(
+        self, backend: Backend, reporter: Reporter, on_done: Callable[[Any], None]
+    ) -> None:
         self._backend = backend
+        self._reporter = reporter
+        self._timers: list[Timer] = []
         self.on_done = on_done
         self.start = backend.starter(on_done)
         self.running: dict[Job, int] = {}  # each with its index, in the order of taking
@@ -73,18 +83,27 @@ class Roster:
         self.twins -= len(places)
         return places
 
-    def cancel(self) -> None:
-        """Cancel all jobs that may be cancelled and have not been."""
+    def cancel(self, jobs: Collection[Job | None] | None = None) -> None:
+        """Cancel these jobs, or all, but for those that have been cancelled or must not be."""
         kept = {*self._asked, *self.lent, self.spared}
-        self._ask([job for job in self.running if job not in kept])
+        among = self.running if jobs is None else jobs
+        doomed = [job for job in among if job is not None and job not in kept]
+        if doomed:
+            self._asked.update(doomed)
+            self._backend.cancel(doomed)
+            refusing = partial(self._name_refusing, doomed)
+            self._timers.append(self._backend.timer(PATIENCE, refusing))
 
-    def cancel_one(self, job: Job) -> None:
-        if job not in self.lent:
-            self._ask([job])
+    def _name_refusing(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            if job in self.running:
+                self._reporter.refusing(job, self.running[job], PATIENCE)
 
-    def _ask(self, jobs: list[Job]) -> None:
-        self._asked.update(jobs)
-        self._backend.cancel(jobs)
+    def disband(self) -> None:
+        """All have ended."""
+        self.owner = self.spared = None
+        while self._timers:
+            self._timers.pop().cancel()
 
     def release(self) -> Iterator[int]:
         """Let go of what is borrowed: leave no callback on it, and give back its places.

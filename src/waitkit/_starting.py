@@ -6,19 +6,30 @@ Three things hold a start back: no free slot (R2), no room for results that nobo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterator, Sized
 from itertools import repeat
 from types import CoroutineType
 from typing import Any, Final
 
 from ._backends import Backend, Timer
-from ._inputs import check_distinct, close_unstarted, split_input
+from ._closable import close_unstarted
+from ._inputs import check_distinct, split_input
 from ._policy import Policy
 from ._reports import Reporter
 from ._roster import Roster
 from ._sources import NOTHING, Intake
 
 _UNLIMITED: Final = 1 << 62
+
+
+class _Never:
+    """The timer of an infinite stagger: only a failure starts the next input."""
+
+    def cancel(self) -> None: ...
+
+
+_NEVER: Final = _Never()
 
 
 class Starter:
@@ -83,14 +94,22 @@ class Starter:
                 if item is NOTHING:
                     break
                 if self._plain and type(item) is CoroutineType:
-                    running[self._start(item)] = self.taken
-                    self.taken += 1
+                    index = self.taken
+                    self.taken = index + 1
+                    try:
+                        running[self._start(item)] = index
+                    except BaseException:
+                        close_unstarted([item])
+                        raise
                 else:
                     self._begin(item)
                 if self.stopped:  # by that source, or that first step
                     break
                 if self._stagger is not None:
-                    self._pacing = self._backend.timer(self._stagger, self.hurry)
+                    never = self._stagger == math.inf
+                    self._pacing = (
+                        _NEVER if never else self._backend.timer(self._stagger, self.hurry)
+                    )
                     break
         except BaseException as error:
             failure = error

@@ -8,9 +8,10 @@ from typing import Any
 
 from ._backends import Backend, Event, current_backend
 from ._checks import check_seconds, kind, safe_repr
-from ._ending import PATIENCE
-from ._inputs import Borrowed, close_unstarted
+from ._closable import close_unstarted
+from ._inputs import Borrowed
 from ._reports import logger
+from ._roster import PATIENCE
 
 
 async def cancel_and_wait(
@@ -20,7 +21,35 @@ async def cancel_and_wait(
     grace: float = 0,
     timeout: float | None = None,
 ) -> list[asyncio.Future[Any]]:
-    """TODO"""
+    """Cancel tasks that other code has started, and wait until they have stopped.
+
+    What ``for task in tasks: task.cancel()`` and a wait are meant to do, without swallowing the
+    caller's own cancellation, and without hanging on a task that ignores its own.
+
+    Args:
+        tasks: one Task or Future, or an iterable of them.
+        grace: seconds in which the tasks may still finish by themselves before they are cancelled,
+            each once. A cancellation of the caller ends it.
+        timeout: seconds from the cancel after which those that still run are given up. None: wait
+            until all have stopped.
+
+    Returns:
+        The tasks that still run, in input order: an empty list unless ``timeout`` has passed. A
+        task that runs on for 10 seconds after its cancel is named on the ``waitkit`` logger too.
+
+    Raises:
+        TypeError: an input is no Task or Future; coroutines among them are closed.
+        ValueError: the calling task is among them, or a number of seconds is NaN.
+        asyncio.CancelledError: the caller was cancelled meanwhile; it comes out when the tasks have
+            stopped.
+
+    What a task raises after it was asked to stop is logged on the ``waitkit`` logger; what it had
+    raised before is left for its owner to find.
+
+    Example::
+
+        still_running = await waitkit.cancel_and_wait(workers, grace=5.0, timeout=10.0)
+    """
     chosen = _read_tasks(tasks, others)
     if grace is None:
         raise TypeError("grace must be a number of seconds, not None")

@@ -8,8 +8,9 @@ from types import TracebackType
 from typing import Any, Final, Generic, TypeVar, final
 
 from ._calls import raise_cancelled, refuse_caller
+from ._closable import close_unstarted
 from ._crew import EACH, END, FRONT, Crew
-from ._inputs import close_unstarted, load, read_inputs
+from ._inputs import load, read_inputs
 from ._sources import NOTHING
 from ._typing import Input
 
@@ -91,6 +92,7 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
                 if self._entered or isinstance(error, GeneratorExit):
                     raise  # R24: the block will clean up, or go on
                 cancelled = error
+                crew.close()
             cancelled = await crew.finish(leaving=True) or cancelled
             self._ended = crew.over
             if cancelled is not None:
@@ -138,6 +140,7 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
         await self._leave(None)
 
     async def _leave(self, error: BaseException | None) -> None:
+        self._crew.close()
         cancelled = await self._crew.finish(leaving=True)
         self._ended = self._crew.over
         failure = self._crew.log_unraised()
@@ -243,7 +246,7 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
             stage = "closing" if crew.closing else "open"
         return (
             f"<ResultStream of {crew.policy.helper}, {stage}: {crew.running} running, "
-            f"{crew.taken - crew.running} finished ({len(crew.finished)} not delivered), "
+            f"{crew.taken - crew.running} finished ({len(crew.results.finished)} not delivered), "
             f"{crew.taken} taken>"
         )
 

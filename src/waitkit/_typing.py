@@ -7,8 +7,8 @@ mapped" yet, so there is an alias for each length up to ten, which the overloads
 from __future__ import annotations
 
 import concurrent.futures
-from collections.abc import Awaitable
-from typing import Literal, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, TypeAlias, TypeVar
 
 T = TypeVar("T")
 T1 = TypeVar("T1")
@@ -24,6 +24,7 @@ T10 = TypeVar("T10")
 
 Input: TypeAlias = Awaitable[T] | concurrent.futures.Future[T]
 Catch: TypeAlias = type[Exception] | tuple[type[Exception], ...]
+Dispose: TypeAlias = Callable[[Any], object] | None
 
 Inputs1: TypeAlias = tuple[Input[T1]]
 Inputs2: TypeAlias = tuple[Input[T1], Input[T2]]

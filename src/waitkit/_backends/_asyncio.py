@@ -13,6 +13,8 @@ from inspect import isgenerator
 from types import CoroutineType
 from typing import Any, TypeAlias, TypeVar
 
+from .._closable import is_closable
+
 T = TypeVar("T")
 OnDone: TypeAlias = Callable[[Any], None]
 
@@ -45,7 +47,7 @@ class AsyncioBackend:
                 task = create_task(aw)
             else:
                 task = create_task(_awaiting(aw))
-                if hasattr(aw, "close"):  # cancelled before its first step, it is still unawaited
+                if is_closable(aw):  # cancelled before its first step, it is still unawaited
                     task.add_done_callback(lambda _: aw.close())
             # Without `context` asyncio would copy one per job: a tenth of a job's whole cost.
             task.add_done_callback(on_done, context=context)

@@ -1,4 +1,4 @@
-"""Races: one wins, and the others are cancelled and awaited before its result is handed over."""
+"""The race that the first success decides; a failure only loses it."""
 
 # mypy: disable-error-code="overload-overlap"
 # A Mapping and a tuple are Iterables as well: the first overload that fits is meant to win.
@@ -11,6 +11,7 @@ from typing import Any, TypeVar, overload
 from ._calls import conduct, prepare
 from ._crew import Crew
 from ._errors import DeadlineError
+from ._first_completed import winner
 from ._inputs import Keyed
 from ._typing import (
     T1,
@@ -24,6 +25,7 @@ from ._typing import (
     T9,
     T10,
     Catch,
+    Dispose,
     Input,
     Inputs1,
     Inputs2,
@@ -52,123 +54,6 @@ K = TypeVar("K")
 
 
 @overload
-async def first_completed(
-    aws: Mapping[K, Input[T]] | Keyed[K, T],
-    /,
-    *,
-    timeout: float | None = None,
-    dispose: Callable[[T], object] | None = None,
-) -> tuple[K, T]: ...
-@overload
-async def first_completed(
-    aws: Inputs1[T1],
-    /,
-    *,
-    timeout: float | None = None,
-    dispose: Callable[[Any], object] | None = None,
-) -> Winner1[T1]: ...
-@overload
-async def first_completed(
-    aws: Inputs2[T1, T2],
-    /,
-    *,
-    timeout: float | None = None,
-    dispose: Callable[[Any], object] | None = None,
-) -> Winner2[T1, T2]: ...
-@overload
-async def first_completed(
-    aws: Inputs3[T1, T2, T3],
-    /,
-    *,
-    timeout: float | None = None,
-    dispose: Callable[[Any], object] | None = None,
-) -> Winner3[T1, T2, T3]: ...
-@overload
-async def first_completed(
-    aws: Inputs4[T1, T2, T3, T4],
-    /,
-    *,
-    timeout: float | None = None,
-    dispose: Callable[[Any], object] | None = None,
-) -> Winner4[T1, T2, T3, T4]: ...
-@overload
-async def first_completed(
-    aws: Inputs5[T1, T2, T3, T4, T5],
-    /,
-    *,
-    timeout: float | None = None,
-    dispose: Callable[[Any], object] | None = None,
-) -> Winner5[T1, T2, T3, T4, T5]: ...
-@overload
-async def first_completed(
-    aws: Inputs6[T1, T2, T3, T4, T5, T6],
-    /,
-    *,
-    timeout: float | None = None,
-    dispose: Callable[[Any], object] | None = None,
-) -> Winner6[T1, T2, T3, T4, T5, T6]: ...
-@overload
-async def first_completed(
-    aws: Inputs7[T1, T2, T3, T4, T5, T6, T7],
-    /,
-    *,
-    timeout: float | None = None,
-    dispose: Callable[[Any], object] | None = None,
-) -> Winner7[T1, T2, T3, T4, T5, T6, T7]: ...
-@overload
-async def first_completed(
-    aws: Inputs8[T1, T2, T3, T4, T5, T6, T7, T8],
-    /,
-    *,
-    timeout: float | None = None,
-    dispose: Callable[[Any], object] | None = None,
-) -> Winner8[T1, T2, T3, T4, T5, T6, T7, T8]: ...
-@overload
-async def first_completed(
-    aws: Inputs9[T1, T2, T3, T4, T5, T6, T7, T8, T9],
-    /,
-    *,
-    timeout: float | None = None,
-    dispose: Callable[[Any], object] | None = None,
-) -> Winner9[T1, T2, T3, T4, T5, T6, T7, T8, T9]: ...
-@overload
-async def first_completed(
-    aws: Inputs10[T1, T2, T3, T4, T5, T6, T7, T8, T9, T10],
-    /,
-    *,
-    timeout: float | None = None,
-    dispose: Callable[[Any], object] | None = None,
-) -> Winner10[T1, T2, T3, T4, T5, T6, T7, T8, T9, T10]: ...
-@overload
-async def first_completed(
-    aws: tuple[Input[T], ...],
-    /,
-    *,
-    timeout: float | None = None,
-    dispose: Callable[[T], object] | None = None,
-) -> tuple[int, T]: ...
-@overload
-async def first_completed(
-    aws: Iterable[Input[T]] | AsyncIterable[Input[T]],
-    /,
-    *,
-    timeout: float | None = None,
-    dispose: Callable[[T], object] | None = None,
-) -> T: ...
-async def first_completed(
-    aws: Any,
-    /,
-    *others: Any,
-    timeout: float | None = None,
-    dispose: Callable[[Any], object] | None = None,
-) -> Any:
-    """TODO"""
-    crew = prepare("first_completed", aws, others, timeout=timeout, dispose=dispose, race=True)
-    await conduct(crew)
-    return _winner(crew, aws)
-
-
-@overload
 async def first_success(
     aws: Mapping[K, Input[T]] | Keyed[K, T],
     /,
@@ -188,7 +73,7 @@ async def first_success(
     stagger: float | None = None,
     timeout: float | None = None,
     catch: Catch = Exception,
-    dispose: Callable[[Any], object] | None = None,
+    dispose: Dispose = None,
 ) -> Winner1[T1]: ...
 @overload
 async def first_success(
@@ -199,7 +84,7 @@ async def first_success(
     stagger: float | None = None,
     timeout: float | None = None,
     catch: Catch = Exception,
-    dispose: Callable[[Any], object] | None = None,
+    dispose: Dispose = None,
 ) -> Winner2[T1, T2]: ...
 @overload
 async def first_success(
@@ -210,7 +95,7 @@ async def first_success(
     stagger: float | None = None,
     timeout: float | None = None,
     catch: Catch = Exception,
-    dispose: Callable[[Any], object] | None = None,
+    dispose: Dispose = None,
 ) -> Winner3[T1, T2, T3]: ...
 @overload
 async def first_success(
@@ -221,7 +106,7 @@ async def first_success(
     stagger: float | None = None,
     timeout: float | None = None,
     catch: Catch = Exception,
-    dispose: Callable[[Any], object] | None = None,
+    dispose: Dispose = None,
 ) -> Winner4[T1, T2, T3, T4]: ...
 @overload
 async def first_success(
@@ -232,7 +117,7 @@ async def first_success(
     stagger: float | None = None,
     timeout: float | None = None,
     catch: Catch = Exception,
-    dispose: Callable[[Any], object] | None = None,
+    dispose: Dispose = None,
 ) -> Winner5[T1, T2, T3, T4, T5]: ...
 @overload
 async def first_success(
@@ -243,7 +128,7 @@ async def first_success(
     stagger: float | None = None,
     timeout: float | None = None,
     catch: Catch = Exception,
-    dispose: Callable[[Any], object] | None = None,
+    dispose: Dispose = None,
 ) -> Winner6[T1, T2, T3, T4, T5, T6]: ...
 @overload
 async def first_success(
@@ -254,7 +139,7 @@ async def first_success(
     stagger: float | None = None,
     timeout: float | None = None,
     catch: Catch = Exception,
-    dispose: Callable[[Any], object] | None = None,
+    dispose: Dispose = None,
 ) -> Winner7[T1, T2, T3, T4, T5, T6, T7]: ...
 @overload
 async def first_success(
@@ -265,7 +150,7 @@ async def first_success(
     stagger: float | None = None,
     timeout: float | None = None,
     catch: Catch = Exception,
-    dispose: Callable[[Any], object] | None = None,
+    dispose: Dispose = None,
 ) -> Winner8[T1, T2, T3, T4, T5, T6, T7, T8]: ...
 @overload
 async def first_success(
@@ -276,7 +161,7 @@ async def first_success(
     stagger: float | None = None,
     timeout: float | None = None,
     catch: Catch = Exception,
-    dispose: Callable[[Any], object] | None = None,
+    dispose: Dispose = None,
 ) -> Winner9[T1, T2, T3, T4, T5, T6, T7, T8, T9]: ...
 @overload
 async def first_success(
@@ -287,7 +172,7 @@ async def first_success(
     stagger: float | None = None,
     timeout: float | None = None,
     catch: Catch = Exception,
-    dispose: Callable[[Any], object] | None = None,
+    dispose: Dispose = None,
 ) -> Winner10[T1, T2, T3, T4, T5, T6, T7, T8, T9, T10]: ...
 @overload
 async def first_success(
@@ -319,9 +204,55 @@ async def first_success(
     stagger: float | None = None,
     timeout: float | None = None,
     catch: Catch = Exception,
-    dispose: Callable[[Any], object] | None = None,
+    dispose: Dispose = None,
 ) -> Any:
-    """TODO"""
+    """Wait for the first job to succeed, and take its value; cancel the others.
+
+    For mirrors and hedged requests. With ``stagger`` the inputs start one after the other, as in
+    RFC 8305 ("Happy Eyeballs"): the next one when the last has had its time, or has failed.
+
+    Args:
+        aws: the awaitables: an iterable or async iterable of them; or keyed: a mapping,
+            `keyed`, `call_each`. Coroutines become Tasks. Tasks and Futures are adopted:
+            cancelled and awaited with the rest, unless `borrowed`.
+        max_concurrency: how many jobs may run at once; an input is taken only when a slot falls
+            free. None: no limit, all are taken at the start.
+        stagger: seconds from the start of one input to the start of the next, unless a job fails
+            before. Infinity: only a failure starts the next. None: all start at once.
+        timeout: seconds for the whole call, on the clock of the event loop. None: no limit; zero or
+            less: only what is done already counts.
+        catch: the failures that only put a job out of the race: a subclass of `Exception` or a
+            tuple of them, ``()`` for none. Any other ends the race.
+        dispose: a function or coroutine function of one value, called once for each value that a
+            loser returned too late, before this returns: it closes what was opened for nothing.
+
+    Returns:
+        The winner's value. For keyed inputs ``(key, value)``; for a tuple, which may hold different
+        types, ``(index, value)``, whose index is a literal that ``match`` narrows by.
+
+    Raises:
+        ExceptionGroup: all jobs have failed: all their errors, in input order; also where there was
+            only one input. A job cancelled from elsewhere counts as failed, with
+            `JobCancelledError`, whatever ``catch`` says.
+        BaseException: a failure that is not in ``catch``, or the error of the iterable, bare.
+        DeadlineError: ``timeout`` has passed; its cause is the group of the failures so far.
+        ValueError: there is no input.
+        TypeError, ValueError: bad arguments, at once and with nothing started: what cannot be
+            awaited, a limit below 1, a NaN, one coroutine given twice. Coroutines in a sized
+            input are closed.
+        RuntimeError: no event loop is running.
+
+    Order: of several that succeed in one tick, the one that the loop finished first wins.
+
+    Cancellation: if the caller is cancelled, all jobs are cancelled and awaited, and then its
+    ``CancelledError`` comes out, never swallowed and never turned into anything else.
+
+    Example::
+
+        page = await waitkit.first_success(
+            waitkit.call_each(fetch, mirrors), stagger=0.2, timeout=5.0
+        )
+    """
     crew = prepare(
         "first_success",
         aws,
@@ -343,21 +274,12 @@ async def first_success(
                 f"{len(failures)} jobs had failed before the deadline", failures
             )
         raise
-    if crew.winner is None and crew.taken:
+    if crew.results.winner is None and crew.taken:
         failures = _failures(crew)
         raise ExceptionGroup(f"none of the {len(failures)} jobs succeeded", failures)
-    return _winner(crew, aws)
+    return winner(crew, aws)
 
 
 def _failures(crew: Crew) -> list[Exception]:
     """The failures so far, in input order."""
-    return [crew.finished[index].error for index in sorted(crew.finished)]
-
-
-def _winner(crew: Crew, aws: object) -> Any:
-    if crew.winner is None:
-        raise ValueError(f"{crew.policy.helper}() needs at least one input")
-    (index, value), crew.winner = crew.winner, None
-    if crew.keyed or isinstance(aws, tuple):
-        return crew.key(index), value
-    return value
+    return [failure.error for _, failure in sorted(crew.results.finished.items())]
