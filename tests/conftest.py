@@ -21,6 +21,12 @@ settings.register_profile("long", max_examples=10_000, deadline=None)
 settings.load_profile("default")
 
 
+def pytest_collection_finish() -> None:
+    """Let the collection after each test look only at what that test has made."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if inspect.iscoroutinefunction(metafunc.function):
         if metafunc.definition.get_closest_marker("real_time"):

@@ -28,14 +28,14 @@ web site that the tour serves itself, on loopback. It all takes about four secon
 INTRODUCTION: Final = """\
 waitkit: three API calls under each helper
 
-Call 1 takes 0.1 s and gives 100, call 2 takes 0.2 s and gives 200, call 3 takes
-0.3 s and gives 300. They are passed in the order 1, 3, 2, each time with a bar
-for how long they ran; below the bars is what the helper gave, and when.
+Call 1 takes 0.1 s and returns 100, call 2 takes 0.2 s and returns 200, call 3
+takes 0.3 s and returns 300. They are passed in the order 1, 3, 2. A bar shows
+how long each one ran; below the bars is what the helper gave, and when.
 """
 
 CRAWL_INTRODUCTION: Final = """\
-A crawl: each link is added when it is found, at most {limit} requests run at a time,
-and after {deadline:g} s it is over, whatever still runs
+A crawl: links are added as they are found, at most {limit} requests run at a
+time, and after {deadline:g} s what still runs is cancelled
 """
 
 
@@ -130,11 +130,13 @@ async def collect(helper: Helper, calls: Calls, timeout: float | None, came: Cam
 
 async def stop(helper: Helper, calls: Calls, timeout: float | None, came: Came) -> None:
     tasks = [asyncio.create_task(call) for call in calls]
-    still_running = await helper(tasks, grace=1 if timeout is None else timeout)
-    for task in tasks:
-        if not task.cancelled():
-            task.exception()  # seen; what failed in the time of grace is its owner's to look at
-    came(f"still running: {len(still_running)}")
+    try:
+        still_running = await helper(tasks, grace=1 if timeout is None else timeout)
+        came(f"still running: {len(still_running)}")
+    finally:
+        for task in tasks:
+            if not task.cancelled():
+                task.exception()  # seen: what fails in the time of grace is its owner's to handle
 
 
 class Demo(NamedTuple):
@@ -315,7 +317,7 @@ async def fetch(port: int, path: str) -> list[str]:
 
 async def crawl(site: Site, *, limit: int, deadline: float) -> None:
     """Visit every page that links lead to, and print a line for each when it has ended."""
-    timeline = Timeline(seconds=deadline, cells=24)
+    timeline = Timeline(seconds=deadline, cells=20)
     bars = {"/": Bar("/")}  # of every page found so far
 
     async def visit(path: str) -> list[str]:
@@ -388,6 +390,8 @@ def main() -> int:
     except BrokenPipeError:  # as in `python -m waitkit | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return 128 + 13  # as if SIGPIPE had ended it
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left that could be stopped
     return 130 if ctrl_c.pressed else 0
 
 

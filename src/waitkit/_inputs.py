@@ -19,8 +19,8 @@ from collections.abc import (
     Iterator,
     Mapping,
 )
-from types import CoroutineType
-from typing import Any, Generic, NamedTuple, TypeVar, final
+from types import CoroutineType, FunctionType, MethodType
+from typing import Any, Generic, NamedTuple, TypeVar, cast, final
 
 from ._backends import current_backend
 from ._checks import check_seconds, kind, safe_repr
@@ -184,24 +184,36 @@ def call_each(
     _check_iterable(items, "call_each", "items", "an iterable of arguments")
     limit = check_seconds("timeout", timeout)
 
-    async def call(item: K) -> T:
-        if limit is None:
-            return await _awaited(func, item)
-        async with current_backend().fail_after(limit):
-            return await _awaited(func, item)
+    # The call is made inside the job: one that is cancelled before its first step has then made
+    # no coroutine that nobody awaits. To call a coroutine function only makes the job itself.
+    def call(item: K) -> tuple[K, Input[T]]:
+        if limit is not None:
+            return item, _call_within(limit, func, item)
+        if direct:
+            try:
+                return item, func(item)
+            except TypeError:  # its parameters do not fit: that is the failure of this item
+                pass
+        return item, _call(func, item)
 
-    # The call is made inside the job: one that is cancelled before its first step has then
-    # made no coroutine that nobody awaits.
-    return Keyed("call_each", items, lambda item: (item, call(item)))
+    direct = isinstance(func, FunctionType | MethodType) and inspect.iscoroutinefunction(func)
+    return Keyed("call_each", items, call)
 
 
-async def _awaited(func: Callable[[K], Input[T]], item: K) -> T:
+async def _call(func: Callable[[K], Input[T]], item: K) -> T:
     aw = func(item)
+    if type(aw) is CoroutineType:
+        return cast("T", await aw)
     if isinstance(aw, concurrent.futures.Future):
         return await current_backend().wrap_future(aw)
     if not inspect.isawaitable(aw):
         raise TypeError(f"{func!r} returned {kind(aw)}, which cannot be awaited")
     return await aw
+
+
+async def _call_within(seconds: float, func: Callable[[K], Input[T]], item: K) -> T:
+    async with current_backend().fail_after(seconds):
+        return await _call(func, item)
 
 
 class Source(NamedTuple):
@@ -303,7 +315,7 @@ def check_pair(pair: Any, index: int) -> None:
 
 
 def check_item(aw: Any, index: int, key: Any, *, keyed: bool) -> None:
-    if not is_awaitable(aw):
+    if type(aw) is not CoroutineType and not is_awaitable(aw):
         name = f"input {index} (key {safe_repr(key)})" if keyed else f"input {index}"
         hint = "; call it, or pass call_each(func, items)" if callable(aw) else ""
         raise TypeError(f"{name} is {kind(aw)}, which cannot be awaited{hint}")
@@ -315,8 +327,10 @@ def split_input(item: Any, index: int, *, keyed: bool) -> tuple[Any, Any]:
         check_item(item, index, index, keyed=False)
         return index, item
     check_pair(item, index)
-    check_item(item[1], index, item[0], keyed=True)
-    return item[0], item[1]
+    key, aw = item
+    if type(aw) is not CoroutineType:
+        check_item(aw, index, key, keyed=True)
+    return key, aw
 
 
 def check_distinct(key: Any, seen: set[Hashable]) -> None:

@@ -127,7 +127,7 @@ class Starter:
             if self._seen is not None:
                 check_distinct(key, self._seen)
             index = self.number(key)
-            if self._roster.adopt(aw, index) is None:
+            if type(aw) is CoroutineType or self._roster.adopt(aw, index) is None:
                 self._roster.running[self._start(aw)] = index
         except BaseException:
             close_unstarted([aw])
