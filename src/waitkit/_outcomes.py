@@ -53,6 +53,10 @@ class Success(_Value, Generic[K_co, T_co]):
     __slots__ = ("index", "key", "value")
     __match_args__ = ("value", "key", "index")
 
+    value: T_co
+    key: K_co
+    index: int
+
     def __init__(self, value: T_co, key: K_co, index: int) -> None:
         self.value = value
         self.key = key
@@ -75,6 +79,10 @@ class Failure(_Value, Generic[K_co]):
 
     __slots__ = ("error", "index", "key")
     __match_args__ = ("error", "key", "index")
+
+    error: Exception
+    key: K_co
+    index: int
 
     def __init__(self, error: Exception, key: K_co, index: int) -> None:
         self.error = error
@@ -101,6 +109,11 @@ class Cancelled(_Value, Generic[K_co]):
 
     __slots__ = ("index", "key", "reason", "started")
     __match_args__ = ("key", "index", "reason", "started")
+
+    key: K_co
+    index: int
+    reason: Literal["deadline", "external"]
+    started: bool
 
     def __init__(
         self, key: K_co, index: int, reason: Literal["deadline", "external"], started: bool
