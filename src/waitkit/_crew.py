@@ -25,6 +25,7 @@ that returns what is to be closed).
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import Any, Final, Literal
 
 from ._backends import Backend, Event, Job, Timer
@@ -216,8 +217,11 @@ class Crew:
         """Close with nobody to await the jobs: from `__del__`, in whatever thread (R25)."""
         self._backend.later(self._clean_up)
 
-    async def _clean_up(self) -> None:
-        self.close()
+    def _clean_up(self) -> Coroutine[Any, Any, None]:
+        self.close()  # now, not when the task that awaits has its first step
+        return self._finish_alone()
+
+    async def _finish_alone(self) -> None:
         await self.finish(leaving=True)
         self.log_unraised()
 
