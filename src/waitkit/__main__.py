@@ -8,6 +8,7 @@ itself and crawls it, and is what a program that uses waitkit looks like.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import signal
@@ -243,7 +244,7 @@ PAGES: Final = {
     "/docs/api": Page(0.20, ("/docs", "/docs/api/v1")),
     "/docs/api/v1": Page(0.10),
     "/live": Page(3600),
-    "/shop": Page(0.10, status="500 Internal Server Error"),
+    "/shop": Page(0.10, status="500 Server Error"),
     "/about": Page(0.15, ("/", "/about/jobs")),
     "/about/jobs": Page(0.05),
 }
@@ -251,8 +252,6 @@ PAGES: Final = {
 
 class Site:
     """A web server of `PAGES`, on a free port of loopback, for as long as its block runs."""
-
-    port: int
 
     def __init__(self) -> None:
         self.requests = self.most_requests = 0  # under way now, and at most at one time
@@ -317,7 +316,7 @@ async def fetch(port: int, path: str) -> list[str]:
 
 async def crawl(site: Site, *, limit: int, deadline: float) -> None:
     """Visit every page that links lead to, and print a line for each when it has ended."""
-    timeline = Timeline(seconds=deadline, cells=20)
+    timeline = Timeline(seconds=deadline, cells=30)
     bars = {"/": Bar("/")}  # of every page found so far
 
     async def visit(path: str) -> list[str]:
@@ -340,7 +339,7 @@ async def crawl(site: Site, *, limit: int, deadline: float) -> None:
                 case waitkit.Cancelled():
                     ending = "cancelled at the deadline"
             bar = bars[page.key]
-            say(f"  {bar.name:14} {timeline.draw(bar)} {timeline.now():.2f} s  {ending}")
+            say(f"  {bar.name:13} {timeline.draw(bar)} {timeline.now():.2f} s  {ending}")
     say(f"\n{len(bars)} pages; the server had at most {site.most_requests} requests at a time")
 
 
@@ -363,11 +362,12 @@ class CtrlC:
 
 async def tour(ctrl_c: CtrlC) -> None:
     ctrl_c.task = asyncio.current_task()
+    logging.getLogger("waitkit").addHandler(logging.NullHandler())  # failures are the show here
     try:
         say(INTRODUCTION)
         for demo in DEMOS:
             await show(demo)
-        limit, deadline = 3, 1.0
+        limit, deadline = 3, 1.5
         say(CRAWL_INTRODUCTION.format(limit=limit, deadline=deadline))
         async with Site() as site:
             await crawl(site, limit=limit, deadline=deadline)
@@ -380,14 +380,13 @@ def main() -> int:
     signal.signal(signal.SIGINT, ctrl_c)  # asyncio.run leaves it alone, as it is not the default
     import argparse  # slow, and only safe now: a Ctrl-C above this line is a traceback
 
-    parser = argparse.ArgumentParser(prog="python -m waitkit", description=ABOUT)
     try:
-        parser.parse_args()
+        argparse.ArgumentParser("python -m waitkit", description=ABOUT).parse_args()
         asyncio.run(tour(ctrl_c))
     except asyncio.CancelledError:
         if not ctrl_c.pressed:
             raise
-    except BrokenPipeError:  # as in `python -m waitkit | head`
+    except BrokenPipeError:  # `python -m waitkit | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return 128 + 13  # as if SIGPIPE had ended it
     finally:

@@ -32,7 +32,7 @@ from ._backends import Backend, Event, Job, Timer
 from ._closable import close_unstarted
 from ._ending import Ending
 from ._errors import DeadlineError, JobCancelledError
-from ._inputs import Borrowed, Source
+from ._inputs import Source
 from ._outcomes import Cancelled, Failure, Success
 from ._policy import Policy
 from ._reports import Reporter
@@ -379,12 +379,12 @@ class Crew:
 
     def _enlist(self, key: Any, aw: Any) -> Job | None:
         """Enter an input that will not be taken, if it is a job already; else close it."""
-        job = None
-        if not isinstance(aw, Borrowed) or aw.future.done():
-            try:
-                job = self._roster.adopt(aw, self.taken)
-            except ValueError:  # of another event loop, or the caller: not ours to end
-                return None
+        if self._roster.is_lent(aw) and not getattr(aw, "future", aw).done():
+            return None
+        try:
+            job = self._roster.adopt(aw, self.taken)
+        except ValueError:  # of another event loop, or the caller: not ours to end
+            return None
         if job is None:
             close_unstarted([aw])
         else:

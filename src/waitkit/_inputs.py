@@ -239,7 +239,8 @@ class Source(NamedTuple):
 def read_inputs(helper: str, aws: object, others: tuple[object, ...]) -> Source:
     """Turn what a helper was called with into a `Source`, or raise the error of R32."""
     if others:
-        close_unstarted([aws, *others])
+        for given in (aws, *others):
+            _close_given(given)
         raise TypeError(
             f"{helper}() takes one iterable of awaitables, as asyncio.wait does: "
             f"write {helper}([a, b, c]), or {helper}((a, b, c)) for different types"
@@ -258,6 +259,15 @@ def read_inputs(helper: str, aws: object, others: tuple[object, ...]) -> Source:
     if isinstance(aws, Collection):
         return load(aws, keyed=False)
     return Source(keyed=False, **_iterate(aws))
+
+
+def _close_given(given: object) -> None:
+    """Close an awaitable, or what a sized input holds."""
+    close_unstarted([given])
+    if isinstance(given, Mapping):
+        close_unstarted(given.values())
+    elif isinstance(given, Collection) and not isinstance(given, str | bytes):
+        close_unstarted(given)
 
 
 def _iterate(items: Any) -> dict[str, Any]:

@@ -74,6 +74,15 @@ class Roster:
         """Spare what is borrowed, also where it is given plain as well."""
         self.lent.update(aw.future for aw in aws if isinstance(aw, Borrowed))
 
+    def is_lent(self, aw: Any) -> bool:
+        """Whether an input is borrowed, here or at another place."""
+        if isinstance(aw, Borrowed):
+            return True
+        try:
+            return aw in self.lent
+        except TypeError:  # unhashable, and so no Future
+            return False
+
     def leave(self, job: Job) -> list[int]:
         """Strike off a job that has ended; give back its further places."""
         self._asked.discard(job)

@@ -94,13 +94,14 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
                 cancelled = error
                 crew.close()
             cancelled = await crew.finish(leaving=True) or cancelled
-            self._ended = crew.over
             if cancelled is not None:
+                self._ended = not self._entered
                 # R24: inside the block the failure is still there for the next one.
                 raise_cancelled(cancelled, None if self._entered else crew.log_unraised())
         finally:
             self._busy = False
             del cancelled  # its traceback holds this frame: R30
+        self._ended = True
         failure = crew.take_verdict()
         if failure is None:
             raise StopAsyncIteration
@@ -140,9 +141,9 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
         await self._leave(None)
 
     async def _leave(self, error: BaseException | None) -> None:
+        self._ended = True
         self._crew.close()
         cancelled = await self._crew.finish(leaving=True)
-        self._ended = self._crew.over
         failure = self._crew.log_unraised()
         try:
             if cancelled is not None:
@@ -224,7 +225,7 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
     def _check_open(self, what: str) -> None:
         if self._crew.drained:
             raise RuntimeError(f"{what}() after drain(): this stream takes no more inputs")
-        if self._crew.over:
+        if self._ended:
             raise RuntimeError(f"{what}() after the end: this stream is closed")
 
     def drain(self) -> None:
@@ -252,7 +253,7 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
 
     def __del__(self) -> None:
         crew: Crew | None = getattr(self, "_crew", None)
-        if crew is None or not crew.started or self._ended:
+        if crew is None or not crew.started or (self._ended and crew.over):
             return  # R27: what never started leaves Python its own warning
         if crew.running:
             warnings.warn(
