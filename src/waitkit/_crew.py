@@ -182,8 +182,8 @@ class Crew:
         self._wake_if_idle()
 
     def close(self) -> None:
-        """Cancel the jobs, but for the one that asks (R26): nobody wants anything any more."""
-        self._roster.spared = self._backend.current()
+        """Cancel the jobs: nobody wants anything any more."""
+        self._roster.spare(self._backend.current(), starting=self._starter.filling)
         self._shut()
         self._roster.cancel()
 
@@ -208,8 +208,7 @@ class Crew:
     def log_unraised(self) -> BaseException | None:
         """Log a failure whose caller left before it was raised (R12), and give it back."""
         failure = self.take_verdict()
-        # Whoever cancels a job and the caller at once, as asyncio.run does at its end, knows.
-        if failure is not None and not isinstance(failure, DeadlineError | JobCancelledError):
+        if failure is not None:
             self._reporter.unraised(failure)
         return failure
 

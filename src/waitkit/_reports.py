@@ -7,9 +7,11 @@ from typing import Any
 
 from ._backends import Job
 from ._checks import safe_repr
-from ._errors import JobCancelledError
+from ._errors import DeadlineError, JobCancelledError
 
 logger = logging.getLogger("waitkit")
+
+_OUT_BY_THEMSELVES = KeyboardInterrupt | SystemExit  # asyncio lets them out of the loop (R14)
 
 
 class Reporter:
@@ -43,16 +45,21 @@ class Reporter:
 
     def further(self, first: BaseException | None, error: BaseException, origin: str) -> None:
         """Lose no failure that came after the call was decided, and raise none (R12)."""
-        if error is first or isinstance(error, KeyboardInterrupt | SystemExit):
-            return  # reported already, here or by asyncio, which lets these two out itself (R14)
+        if error is first or isinstance(error, _OUT_BY_THEMSELVES):
+            return  # reported already
         if first is not None:
             text = safe_repr(error)
             _add_note(first, f"waitkit.{self._helper}: then {origin} failed too: {text}")
         self._log(error, "%s: %s failed after the call had been decided", origin)
 
     def unraised(self, error: BaseException) -> None:
-        """Log the failure of a call whose caller left before it could be raised (R12)."""
-        self._log(error, "%s: %s", "left with a failure that was never raised")
+        """Log the failure of a call whose caller left before it could be raised (R12).
+
+        Not a deadline; nor a job that was cancelled from elsewhere, for whoever cancels it and
+        the caller at once, as `asyncio.run` does at its end, knows.
+        """
+        if not isinstance(error, DeadlineError | JobCancelledError | _OUT_BY_THEMSELVES):
+            self._log(error, "%s: %s", "left with a failure that was never raised")
 
     def undisposed(self, error: BaseException) -> None:
         self._log(error, "%s: %s", "dispose failed")

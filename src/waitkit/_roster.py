@@ -23,12 +23,12 @@ class Roster:
         "_backend",
         "_places",
         "_reporter",
+        "_spared",
         "_timers",
         "lent",
         "on_done",
         "owner",
         "running",
-        "spared",
         "start",
         "twins",
     )
@@ -47,7 +47,7 @@ class Roster:
         self._places: dict[Job, list[int]] = {}
         self.lent: set[Job] = set()
         self._asked: set[Job] = set()  # to stop: each is cancelled once (R23)
-        self.spared: Job | None = None  # closes its own stream, and goes on (R26)
+        self._spared: set[Job] = set()  # they close their own stream, and go on (R26)
 
     def __len__(self) -> int:
         return len(self.running) + self.twins
@@ -92,9 +92,19 @@ class Roster:
         self.twins -= len(places)
         return places
 
+    def spare(self, closer: Job | None, *, starting: bool) -> None:
+        """Do not cancel a job for closing its own stream; anyone else means all jobs.
+
+        An eager job is not entered yet while it is `starting`.
+        """
+        if closer is not None and (closer in self.running or starting):
+            self._spared.add(closer)
+        else:
+            self._spared.clear()
+
     def cancel(self, jobs: Collection[Job | None] | None = None) -> None:
         """Cancel these jobs, or all, but for those that have been cancelled or must not be."""
-        kept = {*self._asked, *self.lent, self.spared}
+        kept = self._asked | self.lent | self._spared
         among = self.running if jobs is None else jobs
         doomed = [job for job in among if job is not None and job not in kept]
         if doomed:
@@ -110,7 +120,8 @@ class Roster:
 
     def disband(self) -> None:
         """All have ended."""
-        self.owner = self.spared = None
+        self.owner = None
+        self._spared.clear()
         while self._timers:
             self._timers.pop().cancel()
 
