@@ -176,7 +176,7 @@ class Crew:
     def drain(self) -> None:
         """Take no more inputs, and let those at work finish (R26)."""
         self.drained = True
-        strays = [self._enlist(key, aw) for key, aw in self._starter.stop()]
+        strays = [self._enlist(key, aw) for key, aw in self._starter.drain()]
         self._exempt.update((job, False) for job in strays if job is not None)
         self._roster.cancel(strays)
         self._wake_if_idle()
@@ -370,7 +370,7 @@ class Crew:
     def _give_up(self) -> None:
         """Close what has never started; what others have started is to be cancelled (R1, R17)."""
         try:
-            for key, aw in self._starter.stop(everything=self._keeping):
+            for key, aw in self._starter.give_up(everything=self._keeping):
                 if self._enlist(key, aw) is None and self._keeping:
                     self._keep_cancelled(self._starter.number(key), "deadline", started=False)
         except Exception as error:

@@ -37,7 +37,7 @@ class Starter:
         """
         filling more stopped taken
         _backend _buffersize _finished _held_back _intake _limit _on_failure _pacing
-        _plain _reporter _roster _seen _stagger _start
+        _given_up _plain _reporter _roster _seen _stagger _start
         """.split()  # noqa: SIM905  # a list of them takes twenty lines
     )
 
@@ -66,6 +66,7 @@ class Starter:
         self.taken = 0  # inputs: the index of the next one
         self.more = True  # the intake may have something left
         self.stopped = False
+        self._given_up = False  # and not only drained
         self.filling = False
         self._held_back = False
         self._pacing: Timer | None = None
@@ -117,7 +118,7 @@ class Starter:
         self.more = intake.head is not None or not intake.exhausted
         if failure is not None:
             self._on_failure(failure)
-        if self.stopped:
+        if self._given_up:
             self._roster.cancel()  # what was begun meanwhile too
 
     def _begin(self, item: Any) -> None:
@@ -159,8 +160,16 @@ class Starter:
         self.more = not self._intake.exhausted
         self.fill()
 
-    def stop(self, *, everything: bool = False) -> Iterator[tuple[Any, Any]]:
-        """Take no more; give back what was left, as `Intake.stop` does."""
+    def drain(self) -> Iterator[tuple[Any, Any]]:
+        """Take no more; give back what was at hand."""
+        return self._stop(everything=False)
+
+    def give_up(self, *, everything: bool) -> Iterator[tuple[Any, Any]]:
+        """The same for good, with what else there was in sized sources (R17)."""
+        self._given_up = True
+        return self._stop(everything=everything)
+
+    def _stop(self, *, everything: bool) -> Iterator[tuple[Any, Any]]:
         self.stopped = True
         if self._pacing is not None:
             self._pacing.cancel()
