@@ -24,7 +24,7 @@ import waitkit
 ABOUT: Final = """\
 Run three API calls under each helper of waitkit, three times: as they are, with one that
 raises, and with a deadline. Print what came when, and what was cancelled. Then crawl a small
-web site that the tour serves itself, on loopback. It all takes about four seconds."""
+web site that the tour serves itself, on loopback. It all takes about five seconds."""
 
 INTRODUCTION: Final = """\
 waitkit: three API calls under each helper
@@ -367,7 +367,7 @@ async def tour(ctrl_c: CtrlC) -> None:
         say(INTRODUCTION)
         for demo in DEMOS:
             await show(demo)
-        limit, deadline = 3, 1.5
+        limit, deadline = 3, 2.0
         say(CRAWL_INTRODUCTION.format(limit=limit, deadline=deadline))
         async with Site() as site:
             await crawl(site, limit=limit, deadline=deadline)

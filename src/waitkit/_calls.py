@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Coroutine, Hashable
 from typing import Any, NoReturn
 
 from ._backends import current_backend
@@ -70,7 +70,7 @@ async def conduct(crew: Crew) -> None:
             while crew.live:
                 await crew.watch(END)
         except GeneratorExit:  # nothing can be awaited any more in a coroutine that is closed
-            crew.abandon()
+            abandon(crew)
             raise
         except BaseException as error:
             cancelled = error
@@ -79,6 +79,7 @@ async def conduct(crew: Crew) -> None:
             await conclude(crew, cancelled)
         else:
             crew.close()
+            crew.disband()
     finally:
         del cancelled  # its traceback holds this frame: R30
 
@@ -92,6 +93,7 @@ async def conclude(crew: Crew, cancelled: BaseException | None = None) -> None:
     failure: BaseException | None = None
     try:
         cancelled = await crew.finish(leaving=cancelled is not None) or cancelled
+        crew.disband()
         if cancelled is not None:
             raise_cancelled(cancelled, crew.log_unraised())
         failure = crew.take_verdict()
@@ -111,3 +113,18 @@ def raise_cancelled(cancelled: BaseException, failure: BaseException | None) -> 
             raise cancelled  # noqa: B904  # not caused by the failure: it is the context
     finally:
         del cancelled, failure  # R30
+
+
+def abandon(crew: Crew) -> None:
+    """Close a call with nobody to await its jobs: from `__del__`, in whatever thread (R25)."""
+
+    def close() -> Coroutine[Any, Any, None]:
+        crew.close()  # now, not when the task that awaits has its first step
+        return finish()
+
+    async def finish() -> None:
+        await crew.finish(leaving=True)
+        crew.disband()
+        crew.log_unraised()
+
+    crew.backend.later(close)

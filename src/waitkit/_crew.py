@@ -25,15 +25,14 @@ that returns what is to be closed).
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from ._backends import Backend, Event, Job, Timer
 from ._closable import close_unstarted
 from ._ending import Ending
 from ._errors import DeadlineError, JobCancelledError
 from ._inputs import Source
-from ._outcomes import Cancelled, Failure, Success
+from ._outcomes import Failure, Success
 from ._policy import Policy
 from ._reports import Reporter
 from ._results import Results
@@ -52,10 +51,10 @@ class Crew:
 
     __slots__ = tuple(
         """
-        policy results started closing drained timed_out
-        _backend _intake _starter _roster _reporter _ending
+        policy backend results started closing drained timed_out
+        _intake _starter _roster _reporter _ending
         _keys _running _finished _outcomes _ordered _race
-        _exempt _timer _overdue _keeping _verdict _waiter _wake_on
+        _punctual _strays _timer _expired _keeping _verdict _waiter _wake_on
         """.split()  # noqa: SIM905  # a list of them takes forty lines
     )
 
@@ -66,7 +65,7 @@ class Crew:
         self._race = policy.race
         self._verdict: BaseException | None = None
 
-        self._backend = backend
+        self.backend = backend
         self._reporter = Reporter(policy.helper, keyed=source.keyed)
         self._keys = self._reporter.keys
         self.results = Results(policy, self._keys)
@@ -92,11 +91,10 @@ class Crew:
         self.drained = False
         self.timed_out = False  # the deadline has cut something off
         self._keeping = True
-        # Whether a job is wanted, where that differs from the rest: one that had finished when
-        # the deadline passed is (R20), one that `drain` left untaken is not (R26).
-        self._exempt: dict[Job, bool] = {}
+        self._punctual: set[Job] = set()  # had finished when the deadline passed (R20)
+        self._strays: set[Job] = set()  # `drain` left them untaken: only to be awaited (R26)
         self._timer: Timer | None = None  # the deadline
-        self._overdue = False  # it has passed, and there was nothing to cut off
+        self._expired = False  # it has passed
         self._waiter: Event | None = None
         self._wake_on = END
 
@@ -117,7 +115,7 @@ class Crew:
     @property
     def live(self) -> bool:
         """Whether something may still finish that the caller wants."""
-        return self._keeping and bool(self._running or self._starter.more)
+        return bool(self._punctual or (self._keeping and (self._running or self._starter.more)))
 
     @property
     def over(self) -> bool:
@@ -126,10 +124,10 @@ class Crew:
     def start(self) -> None:
         """Start the clock, and as many jobs as may run."""
         self.started = True
-        self._roster.owner = self._backend.current()
+        self._roster.owner = self.backend.current()
         timeout = self.policy.timeout
         if timeout is not None and timeout > 0:
-            self._timer = self._backend.timer(timeout, self._expire)
+            self._timer = self.backend.timer(timeout, self._expire)
         self._starter.refill()
         if timeout is not None and timeout <= 0:
             self._expire()
@@ -137,7 +135,7 @@ class Crew:
     def watch(self, wake_on: int) -> Event:
         """What to await until there is something to do."""
         self._wake_on = wake_on
-        self._waiter = event = self._backend.event()
+        self._waiter = event = self.backend.event()
         return event
 
     def deliver(self) -> Any:
@@ -145,10 +143,6 @@ class Crew:
         value = self.results.deliver()
         self._starter.make_room()
         return value
-
-    def current(self) -> Job | None:
-        """The task that calls."""
-        return self._backend.current()
 
     def extend(self, source: Source) -> None:
         """More inputs, behind what is there."""
@@ -164,26 +158,28 @@ class Crew:
 
     def _have_more(self) -> None:
         self._starter.more = True
-        if self.closing:  # too late, and given up like all that was left then
-            self._give_up()
-            self._roster.cancel()
-            self._wake()
-        elif self._overdue:
-            self._expire()
-        elif self.started:
-            self._starter.refill()
+        if not self.closing:
+            if self.started:
+                self._starter.refill()
+            return
+        # Too late: it is given up like all that was left then.
+        late = self._give_up()
+        if late and self._expired:
+            self._cut_off(late)
+        self._roster.cancel()
+        self._wake()
 
     def drain(self) -> None:
         """Take no more inputs, and let those at work finish (R26)."""
         self.drained = True
         strays = [self._enlist(key, aw) for key, aw in self._starter.drain()]
-        self._exempt.update((job, False) for job in strays if job is not None)
+        self._strays.update(job for job in strays if job is not None)
         self._roster.cancel(strays)
         self._wake_if_idle()
 
     def close(self) -> None:
         """Cancel the jobs: nobody wants anything any more."""
-        self._roster.spare(self._backend.current(), starting=self._starter.filling)
+        self._roster.spare(self.backend.current(), starting=self._starter.filling)
         self._shut()
         self._roster.cancel()
 
@@ -195,10 +191,7 @@ class Crew:
         if not self.closing:
             self.close()
         leaving = leaving or self._verdict is not None
-        cancelled = await self._ending.finish(self.results.forfeit, leaving=leaving)
-        if self.over:
-            self._roster.disband()
-        return cancelled
+        return await self._ending.finish(self.results.forfeit, leaving=leaving)
 
     def take_verdict(self) -> BaseException | None:
         """The error of the call, once: kept, it would be part of a cycle (R30)."""
@@ -212,40 +205,35 @@ class Crew:
             self._reporter.unraised(failure)
         return failure
 
-    def abandon(self) -> None:
-        """Close with nobody to await the jobs: from `__del__`, in whatever thread (R25)."""
-        self._backend.later(self._clean_up)
-
-    def _clean_up(self) -> Coroutine[Any, Any, None]:
-        self.close()  # now, not when the task that awaits has its first step
-        return self._finish_alone()
-
-    async def _finish_alone(self) -> None:
-        await self.finish(leaving=True)
-        self.log_unraised()
+    def disband(self) -> None:
+        """All has ended: nothing calls back any more, and no cycle is left (R30)."""
+        self._roster.disband()
+        self._starter.disband()
+        self._intake.disband()
 
     # --- how jobs end
 
     def _on_done(self, job: Job) -> None:
         decided = self._settle(self._running.pop(job), job)
-        if self.closing or self._exempt or self._roster.twins:
+        if self.closing or self._strays or self._roster.twins:
             for index in self._roster.leave(job):
-                decided |= self._settle(index, job)
-            self._exempt.pop(job, None)
+                decided |= self._settle(index, job, again=True)
+            self._punctual.discard(job)
+            self._strays.discard(job)
         if decided:
             self._roster.cancel()
         if self._starter.more:
             self._starter.fill()
         if self._waiter is not None and (
             self._wake_on == EACH
-            or (not self._running and not self.live)
+            or ((self.closing or not self._running) and not self.live)
             or (self._wake_on == FRONT and self.results.ready)
         ):
             self._wake()
         if self.closing:
             self._ending.announce()
 
-    def _settle(self, index: int, job: Job) -> bool:
+    def _settle(self, index: int, job: Job, *, again: bool = False) -> bool:
         """Enter how a job ended, at one of its places; tell whether that decides the call.
 
         There are four cases:
@@ -254,17 +242,20 @@ class Crew:
         3. It failed or was cancelled, and that is data.
         4. It failed or was cancelled, and that is the verdict (R10).
         """
-        wanted = self._exempt.get(job, self._keeping) if self._exempt else self._keeping
+        wanted = self._keeping and not (self._strays and job in self._strays)
+        if self._punctual and job in self._punctual:
+            wanted = True
         cancelled = job.cancelled()
         error = None if cancelled else job.exception()
         if wanted and error is None and not cancelled:
             value = job.result()
-            if self._roster.lent and job in self._roster.lent:
+            if again or (self._roster.lent and job in self._roster.lent):
                 self.results.lent.add(index)
             if self._race:
                 self.results.winner = (index, value)
                 self._verdict = None  # a deadline, in whose own tick this finished (R20)
-                return self._shut()
+                self._shut()
+                return True
             if self._outcomes:
                 value = Success(value, index if self._keys is None else self._keys[index], index)
             if self._ordered:
@@ -274,11 +265,11 @@ class Crew:
         elif not wanted:
             if error is not None:
                 self._reporter.further(self._verdict, error, self._reporter.name(index))
-            elif not cancelled and job not in self._roster.lent:
+            elif not cancelled and not again and job not in self._roster.lent:
                 self._ending.discard(job.result())
         elif cancelled and self._outcomes and not self._race:
-            late = self.closing and job not in self._exempt
-            self._keep_cancelled(index, "deadline" if late else "external")
+            late = self.closing and job not in self._punctual
+            self.results.cancelled(index, "deadline" if late else "external")
         else:
             if error is None:
                 error = self._reporter.lost(job, index)
@@ -288,17 +279,13 @@ class Crew:
                 self._reporter.note(error, index)
             if not data:
                 self._verdict = error
-                return self._shut()
+                self._shut()
+                return True
             assert isinstance(error, Exception)
             self.results.keep(Failure(error, self.results.key(index), index))
             if self._race:
                 self._starter.hurry()  # the next one need not wait (R19)
         return False
-
-    def _keep_cancelled(
-        self, index: int, reason: Literal["deadline", "external"], started: bool = True
-    ) -> None:
-        self.results.keep(Cancelled(self.results.key(index), index, reason, started))
 
     def _on_fed(self, job: Job) -> None:
         """The feeder of an async source has ended: so has the source."""
@@ -308,6 +295,10 @@ class Crew:
         if error is not None:
             self._fail_source(error)
         self._starter.fed()
+        if self.drained and not self.closing:
+            self.drain()
+        elif self.closing:
+            self._have_more()
         self._wake_if_idle()
         self._ending.announce()
 
@@ -323,7 +314,7 @@ class Crew:
     def _wake(self) -> None:
         if self._waiter is not None:
             waiter, self._waiter = self._waiter, None
-            self._backend.notify(waiter)
+            self.backend.notify(waiter)
 
     def _wake_if_idle(self) -> None:
         if not self.live:
@@ -334,47 +325,60 @@ class Crew:
     def _expire(self) -> None:
         """The deadline has passed (R17, R20)."""
         self._timer = None
-        self._overdue = True
-        punctual = [job for job in self._running if job.done()]
-        late = sum(not job.done() and job not in self._exempt for job in self._running)
-        if self.closing or (not late and not self._starter.more):
-            return  # all have finished in time
-        self.timed_out = True
-        keeping = self._outcomes and not self._race
-        if not keeping:
-            self._verdict = DeadlineError(
-                f"waitkit.{self.policy.helper}: {late} of the {self.taken} inputs taken had not "
-                f"finished after {self.policy.timeout:g} seconds"
-            )
-        self._shut(keeping=keeping)
-        for job in punctual:
-            self._exempt.setdefault(job, True)
+        if self.closing:
+            return
+        self._expired = True
+        punctual = {job for job in self._running if job.done()}
+        late = len(self._running) - len(punctual | self._strays)
+        late += self._shut(keeping=self._outcomes and not self._race)
+        self._punctual |= punctual - self._strays
+        if late:
+            self._cut_off(late)
         self._roster.cancel()
 
-    def _shut(self, *, keeping: bool = False) -> bool:
-        """Take no more, and want no more unless `keeping`; the caller has the jobs cancelled."""
+    def _cut_off(self, late: int) -> None:
+        self.timed_out = True
+        if not self._keeping and self._verdict is None:
+            self._verdict = DeadlineError(
+                f"waitkit.{self.policy.helper}: {late} or more of the inputs had not finished "
+                f"after {self.policy.timeout:g} seconds"
+            )
+
+    def _shut(self, *, keeping: bool = False) -> int:
+        """Take no more, and want no more unless `keeping`; the caller has the jobs cancelled.
+
+        Gives back how many inputs had not started and were given up.
+        """
         first, self.closing, self._keeping = not self.closing, True, keeping
         if not keeping:
-            self._exempt.clear()
+            self._punctual.clear()
+        late = 0
         if first:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
             for index in self._roster.release():
                 if keeping:
-                    self._keep_cancelled(index, "deadline")
-            self._give_up()
+                    self.results.cancelled(index, "deadline")
+            late = self._give_up()
         self._wake()
-        return True
+        return late
 
-    def _give_up(self) -> None:
+    def _give_up(self) -> int:
         """Close what has never started; what others have started is to be cancelled (R1, R17)."""
+        late = int(self._intake.open_ended(everything=self._keeping))
         try:
             for key, aw in self._starter.give_up(everything=self._keeping):
-                if self._enlist(key, aw) is None and self._keeping:
-                    self._keep_cancelled(self._starter.number(key), "deadline", started=False)
+                job = self._enlist(key, aw)
+                if self._expired and job is not None and job.done():
+                    self._punctual.add(job)
+                    continue
+                late += 1
+                if job is None and self._keeping:
+                    self.results.cancelled(self._starter.number(key), "deadline", started=False)
         except Exception as error:
             self._fail_source(error)
+        return late
 
     def _enlist(self, key: Any, aw: Any) -> Job | None:
         """Enter an input that will not be taken, if it is a job already; else close it."""

@@ -30,7 +30,9 @@ class Reporter:
 
     def note(self, error: BaseException, index: int) -> None:
         """Say on an exception which input raised it (R11)."""
-        _add_note(error, f"waitkit.{self._helper}: raised by {self.name(index)}")
+        note = f"waitkit.{self._helper}: raised by {self.name(index)}"
+        if not _has_note(error, note):
+            _add_note(error, note)
 
     def lost(self, job: Job, index: int) -> JobCancelledError:
         """The failure that a cancellation from elsewhere is (R13)."""
@@ -75,12 +77,18 @@ class Reporter:
         )
 
     def _log(self, error: BaseException, message: str, detail: str) -> None:
-        logger.warning(message, f"waitkit.{self._helper}", detail, exc_info=error)
+        # In full: an exception may be false, and would be taken for none.
+        exc_info = (type(error), error, error.__traceback__)
+        logger.warning(message, f"waitkit.{self._helper}", detail, exc_info=exc_info)
+
+
+def _has_note(error: BaseException, note: str) -> bool:
+    notes = getattr(error, "__notes__", None)
+    return isinstance(notes, list) and note in notes
 
 
 def _add_note(error: BaseException, note: str) -> None:
     try:
-        if note not in getattr(error, "__notes__", ()):
-            error.add_note(note)
+        error.add_note(note)
     except Exception:  # an exception may forbid attributes; its own message still comes out
         logger.debug("could not add a note to %s: %s", type(error).__name__, note)

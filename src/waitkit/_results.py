@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from ._outcomes import Cancelled, Failure, Success
 from ._policy import Policy
@@ -57,6 +57,11 @@ class Results:
             self.finished[outcome.index] = outcome
         else:
             self.finished.append((outcome.index, outcome))
+
+    def cancelled(
+        self, index: int, reason: Literal["deadline", "external"], started: bool = True
+    ) -> None:
+        self.keep(Cancelled(self.key(index), index, reason, started))
 
     def forfeit(self, discard: Callable[[Any], None]) -> None:
         """Nobody will get what has finished: its values go to dispose (R29)."""

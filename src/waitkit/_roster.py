@@ -17,6 +17,10 @@ from ._reports import Reporter
 PATIENCE: Final = 10.0  # seconds from the cancel of a job until it is named as refusing (R22)
 
 
+def over(*_: object) -> Any:
+    raise AssertionError("the call is over")
+
+
 class Roster:
     __slots__ = (
         "_asked",
@@ -122,6 +126,7 @@ class Roster:
         """All have ended."""
         self.owner = None
         self._spared.clear()
+        self.on_done = self.start = over
         while self._timers:
             self._timers.pop().cancel()
 

@@ -24,7 +24,7 @@ from ._inputs import Source, split_input
 NOTHING: Final[Any] = object()
 
 
-def _ignore() -> None: ...
+def _ignore(*_: object) -> None: ...
 
 
 class Intake:
@@ -38,6 +38,7 @@ class Intake:
         "_context",
         "_on_fed",
         "_pull",
+        "_stopped",
         "feeder",
         "head",
         "keyed",
@@ -64,6 +65,7 @@ class Intake:
         self.on_arrival: Callable[[], None] = _ignore  # an async source has brought something
         self._on_fed = on_fed
         self._asked = False
+        self._stopped = False
         self._bell: Event | None = None
         self.unbegun: list[AsyncIterator[Any]] = []  # to be closed at the end
         self.extend(source)
@@ -124,6 +126,9 @@ class Intake:
         iterator = map(source.make, source.iterator) if source.make else source.iterator
         self._pull = partial(self._context.run, next, iterator)
 
+    def disband(self) -> None:
+        self.on_arrival = self._on_fed = _ignore
+
     async def _feed(self, iterator: AsyncIterator[Any], make: Callable[[Any], Any] | None) -> None:
         # One task from the first item to `aclose`: the body of an async generator may hold
         # timeouts and task groups, which may not be left in another task.
@@ -140,6 +145,8 @@ class Intake:
                 except StopAsyncIteration:
                     return
                 self.queue.append(make(item) if make else item)
+                if self._stopped:  # it was cancelled, and gave one more all the same
+                    return
                 self.on_arrival()
         finally:
             await close_iterator(iterator)
@@ -149,13 +156,23 @@ class Intake:
         self._load()
         self._on_fed(job)
 
+    def _unread(self) -> list[Source]:
+        return [source for source in (self.head, *self._behind) if source is not None]
+
+    def open_ended(self, *, everything: bool) -> bool:
+        """Whether it is unknown what is left, even after `stop`."""
+        return any(
+            source.loaded is None and not (everything and source.sized) for source in self._unread()
+        )
+
     def stop(self, *, everything: bool) -> Iterator[tuple[Any, Any]]:
         """Take no more; give back (key, awaitable) of the inputs at hand.
 
         With `everything`, go on with what else the sized sources would have given, made for
         the purpose and not started (R17).
         """
-        sources = [source for source in (self.head, *self._behind) if source is not None]
+        first, self._stopped = not self._stopped, True
+        sources = self._unread()
         left = [*self.queue]
         for source in self._behind:
             left.extend(source.loaded or ())
@@ -166,7 +183,7 @@ class Intake:
         self._pull = None
         if self.feeder is None:
             self.head = None
-        else:
+        elif first:
             self._backend.cancel([self.feeder])
         return self._rest(left, sources if everything else ())
 

@@ -17,7 +17,7 @@ from ._closable import close_unstarted
 from ._inputs import check_distinct, split_input
 from ._policy import Policy
 from ._reports import Reporter
-from ._roster import Roster
+from ._roster import Roster, over
 from ._sources import NOTHING, Intake
 
 _UNLIMITED: Final = 1 << 62
@@ -118,6 +118,7 @@ class Starter:
         self.more = intake.head is not None or not intake.exhausted
         if failure is not None:
             self._on_failure(failure)
+        del failure  # its traceback holds this frame: R30
         if self._given_up:
             self._roster.cancel()  # what was begun meanwhile too
 
@@ -177,3 +178,6 @@ class Starter:
         left = self._intake.stop(everything=everything)
         self.more = not self._intake.exhausted  # a feeder that still has to end
         return left
+
+    def disband(self) -> None:
+        self._start = self._on_failure = over

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any, Final, Generic, TypeVar, final
 
-from ._calls import raise_cancelled, refuse_caller
+from ._calls import abandon, raise_cancelled, refuse_caller
 from ._closable import close_unstarted
 from ._crew import EACH, END, FRONT, Crew
 from ._inputs import load, read_inputs
@@ -96,12 +96,15 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
             cancelled = await crew.finish(leaving=True) or cancelled
             if cancelled is not None:
                 self._ended = not self._entered
+                if self._ended:
+                    crew.disband()
                 # R24: inside the block the failure is still there for the next one.
                 raise_cancelled(cancelled, None if self._entered else crew.log_unraised())
         finally:
             self._busy = False
             del cancelled  # its traceback holds this frame: R30
         self._ended = True
+        crew.disband()
         failure = crew.take_verdict()
         if failure is None:
             raise StopAsyncIteration
@@ -144,6 +147,8 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
         self._ended = True
         self._crew.close()
         cancelled = await self._crew.finish(leaving=True)
+        if self._crew.over:  # not so where a job closes its own stream
+            self._crew.disband()
         failure = self._crew.log_unraised()
         try:
             if cancelled is not None:
@@ -187,7 +192,7 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
             if not keyed and key is not _NO_KEY:
                 raise TypeError("the inputs of this stream have no keys: write add(aw)")
             source = load([(key, aw)] if keyed else [aw], keyed=keyed)
-            refuse_caller(source, self._crew.current())
+            refuse_caller(source, self._crew.backend.current())
         except BaseException:
             close_unstarted([aw])
             raise
@@ -216,7 +221,7 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
                 raise TypeError("the inputs of this stream have no keys, and those given have")
             if self._crew.keyed and not source.keyed:
                 raise TypeError("the inputs of this stream are keyed, and those given are not")
-            refuse_caller(source, self._crew.current())
+            refuse_caller(source, self._crew.backend.current())
         except BaseException:
             source.close()
             raise
@@ -262,4 +267,4 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
                 stacklevel=2,
                 source=self,
             )
-        crew.abandon()
+        abandon(crew)
