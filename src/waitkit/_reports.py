@@ -41,8 +41,9 @@ class Reporter:
             job.result()
         except BaseException as cause:
             # Less this frame, which holds what the exception would then hold in a cycle (R30).
-            frames = cause.__traceback__
-            error.__cause__ = cause.with_traceback(frames and frames.tb_next)
+            error.__cause__ = cause.with_traceback(
+                cause.__traceback__ and cause.__traceback__.tb_next
+            )
         return error
 
     def further(self, first: BaseException | None, error: BaseException, origin: str) -> None:

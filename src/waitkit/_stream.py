@@ -153,10 +153,8 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
         try:
             if cancelled is not None:
                 raise_cancelled(cancelled, failure)
-            if failure is not None and error is not None and error.__context__ is None:
-                error.__context__ = (
-                    failure  # a cancellation that came while it was cleaned up (R23)
-                )
+            if failure is not None and isinstance(error, self._crew.backend.CancelledError):
+                error.__context__ = error.__context__ or failure  # it came meanwhile (R23)
         finally:
             del cancelled, failure, error  # R30
 
