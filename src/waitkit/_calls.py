@@ -69,8 +69,7 @@ async def conduct(crew: Crew) -> None:
             crew.start()
             while crew.live:
                 await crew.watch(END)
-        except GeneratorExit:  # nothing can be awaited any more in a coroutine that is closed
-            abandon(crew)
+        except GeneratorExit:
             raise
         except BaseException as error:
             cancelled = error
@@ -80,6 +79,9 @@ async def conduct(crew: Crew) -> None:
         else:
             crew.close()
             crew.disband()
+    except GeneratorExit:  # nothing can be awaited any more in a coroutine that is closed
+        abandon(crew)
+        raise
     finally:
         del cancelled  # its traceback holds this frame: R30
 
