@@ -271,12 +271,12 @@ async def first_success(
     except DeadlineError as error:
         if crew.timed_out and (failures := _failures(crew)):
             raise error from ExceptionGroup(
-                f"{len(failures)} jobs had failed before the deadline", failures
+                f"failures before the deadline: {len(failures)}", failures
             )
         raise
     if crew.results.winner is None and crew.taken:
         failures = _failures(crew)
-        raise ExceptionGroup(f"none of the {len(failures)} jobs succeeded", failures)
+        raise ExceptionGroup(f"no job succeeded, of {len(failures)}", failures)
     return winner(crew, aws)
 
 

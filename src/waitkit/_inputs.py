@@ -71,9 +71,11 @@ def borrowed(aw: asyncio.Future[T], /) -> Borrowed[T]:
 
     Example::
 
-        key, message = await waitkit.first_completed(
-            {"message": queue.get(), "stop": waitkit.borrowed(stop_task)}
-        )
+        match await waitkit.first_completed((queue.get(), waitkit.borrowed(stopped))):
+            case 0, message:
+                print("there is work:", message)
+            case 1, _:
+                print("told to stop; the task `stopped` has ended by itself")
     """
     if isinstance(aw, Borrowed):
         return aw

@@ -1,0 +1,284 @@
+"""Jobs that keep account of what happens to them, and a driver that cancels their caller."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import gc
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
+from itertools import count
+from typing import Any, NamedTuple, TypeAlias
+
+import virtual_time
+import waitkit
+from jobs import COLLECTORS, RACES, STREAMS
+
+
+class Ledger:
+    """Makes jobs, and knows of each how it went and what became of its value.
+
+    The value of a job is its name.
+    """
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+        self.ended: list[str] = []  # ran their cleanup to its end
+        self.cancelled: Counter[str] = Counter()  # how often each was
+        self.made: list[str] = []  # values returned
+        self.taken: list[str] = []  # values that came out of a helper
+        self.disposed: list[str] = []  # values that went to `dispose`
+
+    async def job(
+        self,
+        name: str,
+        seconds: float | None = 1.0,
+        *,
+        error: BaseException | None = None,
+        cleanup: float = 0,
+        cleanup_error: BaseException | None = None,
+        refuses: float | None = None,
+    ) -> str:
+        """Work for some seconds (None: without any await), then return the name or raise `error`.
+
+        Whatever ends it, `cleanup` seconds follow, and `cleanup_error`. One that `refuses` ignores
+        its cancellation: it works that many seconds more, and returns.
+        """
+        self.started.append(name)
+        interrupted: BaseException | None = None
+        try:
+            try:
+                if seconds is not None:
+                    await asyncio.sleep(seconds)
+            except asyncio.CancelledError:
+                self.cancelled[name] += 1
+                if refuses is None:
+                    raise
+                interrupted = await self.see_through(name, refuses)
+            if error is not None:
+                raise error
+        finally:
+            if cleanup:
+                interrupted = await self.see_through(name, cleanup)
+            self.ended.append(name)
+            if cleanup_error is not None:
+                raise cleanup_error
+            if interrupted is not None:
+                raise interrupted
+        self.made.append(name)
+        return name
+
+    async def see_through(self, name: str, seconds: float) -> BaseException | None:
+        """Take that time even if cancelled meanwhile, once; give back the cancellation."""
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError as interrupted:
+            self.cancelled[name] += 1
+            await asyncio.sleep(seconds)
+            return interrupted
+        return None
+
+    def take(self, answer: Any) -> None:
+        """Count the values in what a helper gave back."""
+        match answer:
+            case str():
+                self.taken.append(answer)
+            case waitkit.Partial():
+                self.taken.extend(answer.results.values())
+            case waitkit.Success():
+                self.taken.append(answer.value)
+            case dict():
+                self.taken.extend(answer.values())
+            case tuple():  # key and value
+                self.taken.append(answer[1])
+            case list():
+                self.taken.extend(answer)
+
+    def dispose(self, value: str) -> None:
+        self.disposed.append(value)
+
+    async def dispose_slowly(self, value: str) -> None:
+        await asyncio.sleep(0.5)
+        self.disposed.append(value)
+
+    def check(self) -> None:
+        """All that a helper promises of its jobs, once it has ended (R22, R23, R29)."""
+        assert sorted(self.ended) == sorted(self.started), "some have not finished their cleanup"
+        assert max(self.cancelled.values(), default=0) <= 1, "some were cancelled twice"
+        assert sorted(self.taken + self.disposed) == sorted(self.made), (
+            "a value is lost, or doubled"
+        )
+
+
+# --- every helper, used to its end: `use(ledger, aws, **options)`
+
+Use: TypeAlias = Callable[..., Coroutine[Any, Any, None]]
+
+
+def _awaited(helper: Callable[..., Awaitable[object]]) -> Use:
+    async def use(ledger: Ledger, aws: Any, **options: Any) -> None:
+        ledger.take(await helper(aws, **{"dispose": ledger.dispose} | options))
+
+    return use
+
+
+def _in_block(helper: Callable[..., waitkit.ResultStream[Any]]) -> Use:
+    async def use(ledger: Ledger, aws: Any, **options: Any) -> None:
+        async with helper(aws, **{"dispose": ledger.dispose} | options) as stream:
+            async for item in stream:
+                ledger.take(item)
+                await asyncio.sleep(0.25)  # so that the consumer, too, is cancelled at its work
+
+    return use
+
+
+def _bare(helper: Callable[..., waitkit.ResultStream[Any]]) -> Use:
+    async def use(ledger: Ledger, aws: Any, **options: Any) -> None:
+        async for item in helper(aws, **{"dispose": ledger.dispose} | options):
+            ledger.take(item)
+
+    return use
+
+
+USES: dict[str, Use] = {
+    **{name: _awaited(getattr(waitkit, name)) for name in COLLECTORS + RACES},
+    **{f"{name}-block": _in_block(getattr(waitkit, name)) for name in STREAMS},
+    **{f"{name}-bare": _bare(getattr(waitkit, name)) for name in STREAMS},
+}
+
+
+# --- the driver
+
+Scenario: TypeAlias = Callable[[Ledger], Coroutine[Any, Any, object]]
+
+
+class Run(NamedTuple):
+    """How a scenario went whose caller was cancelled at certain moments."""
+
+    cancels: int  # that came before its end
+    moments: int  # that the run took
+    started: int  # jobs
+    complaints: list[dict[str, Any]]  # to the loop's exception handler
+
+
+class _Caller(Coroutine[Any, Any, Any]):
+    """A coroutine that remembers which cancellations were thrown into it."""
+
+    def __init__(self, coro: Coroutine[Any, Any, Any]) -> None:
+        self._coro = coro
+        self.thrown: list[BaseException] = []
+
+    def send(self, value: Any) -> Any:
+        return self._coro.send(value)
+
+    def throw(self, error: Any, *_: Any) -> Any:
+        self.thrown.append(error)
+        return self._coro.throw(error)
+
+    def close(self) -> None:
+        self._coro.close()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._coro.__await__()
+
+
+class _Ready(deque[Any]):
+    """The loop's queue of callbacks, with a hook before each."""
+
+    hook: Callable[[], None]
+
+    def popleft(self) -> Any:
+        self.hook()
+        return super().popleft()
+
+
+def cancel_at_every_tick(
+    scenario: Scenario, *, mode: virtual_time.Mode = "default", twice: bool = False
+) -> int:
+    """Rerun a scenario with its caller cancelled at each moment of it; return the number of runs.
+
+    Once: at every turn of the loop, and before every callback in it. `twice`: at every pair of
+    turns. After each run: every job that started has ended and finished its cleanup before the
+    helper returned, was cancelled once at most, and its value was taken or disposed of; the
+    cancellation came out, with the message of the last, if and only if it came before the end; the
+    count of `Task.cancelling` is right; nothing is left running, and the loop did not complain.
+    """
+    runs: list[Run] = []
+    for first in count():
+        run = _run(scenario, mode, (first,), every_callback=not twice)
+        runs.append(run)
+        if not run.cancels:
+            break
+        if twice:
+            for second in count(first):
+                runs.append(_run(scenario, mode, (first, second), every_callback=False))
+                if runs[-1].moments <= second:
+                    break
+    assert run.started, "no job was started: the scenario does not do what it means to"
+    gc.collect()  # what nobody retrieved complains now
+    complaints = [complaint for run in runs for complaint in run.complaints]
+    assert not complaints, f"the loop's exception handler was called: {complaints}"
+    return len(runs)
+
+
+def _run(
+    scenario: Scenario, mode: virtual_time.Mode, at: Iterable[int], *, every_callback: bool
+) -> Run:
+    loop = virtual_time.new_loop(mode)
+    asyncio.set_event_loop(loop)
+    ledger = Ledger()
+    due = sorted(at)
+    cancels = moments = 0
+
+    def moment() -> None:
+        nonlocal cancels, moments
+        while due and due[0] == moments:
+            cancels += caller.cancel(f"cancellation {len(due)} from the end")
+            del due[0]
+        moments += 1
+
+    def turn(timeout: float | None) -> None:
+        moment()
+        # The cancellation is something to do at once: no time passes before it.
+        pass_time(0 if loop._ready else timeout)  # type: ignore[attr-defined]
+
+    async def call() -> None:
+        try:
+            await scenario(ledger)
+        finally:
+            left = asyncio.all_tasks() - {caller}
+            assert not left, f"still running when the helper returned: {left}"
+
+    pass_time, loop.turn = loop.turn, turn  # type: ignore[method-assign]
+    spy = _Caller(call())
+    if every_callback:
+        loop._ready = ready = _Ready()  # type: ignore[attr-defined]
+        ready.hook = moment
+    error: BaseException | None = None
+    try:
+        caller = contextvars.Context().run(loop.create_task, spy)
+        try:
+            loop.run_until_complete(caller)
+        except (Exception, asyncio.CancelledError) as raised:
+            error = raised
+        due.clear()
+        try:
+            assert not isinstance(error, AssertionError), error
+            ledger.check()
+            if isinstance(error, asyncio.CancelledError):
+                assert cancels, "a cancellation out of nowhere"
+                assert error.args == spy.thrown[-1].args
+            else:
+                assert not cancels, f"the cancellation was swallowed, and {error!r} came out"
+            assert caller.cancelling() == cancels
+            left = asyncio.all_tasks(loop)
+            assert not left, f"left running: {left}"
+        except AssertionError as failed:
+            failed.add_note(f"with the caller cancelled at moment {at} of {moments}, mode {mode}")
+            raise
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        return Run(cancels, moments, len(ledger.started), loop.complaints)
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+        del error  # its traceback holds this frame

@@ -1,0 +1,278 @@
+"""A schedule being played: one run of a helper in virtual time, and the record of what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import re
+import warnings
+from collections.abc import Callable, Coroutine
+from itertools import count
+from typing import Any, NamedTuple, TypeAlias
+
+import virtual_time
+import waitkit
+from cast import Cast, Entry, JobError
+from schedules import KEYED, STREAMS, Schedule
+
+
+class Tick(NamedTuple):
+    """What had happened when a turn of the loop had ended."""
+
+    quiet: bool  # nothing more happens before time moves on
+    taken: int  # inputs; jobs that had their first step, where taking shows nowhere
+    begun: int
+    ended: int
+    delivered: int
+
+
+Conduct: TypeAlias = Callable[["Record"], Coroutine[Any, Any, None]]
+
+
+class Record(Cast):
+    """One run of a helper on a schedule: what its jobs did, and what came out."""
+
+    def __init__(self, helper: str, schedule: Schedule, conduct: Conduct) -> None:
+        super().__init__(schedule)
+        self.helper = helper
+        self._conduct = conduct
+        self.delivered: list[Entry] = []
+        self.woke_at: list[float] = []  # the consumer, from its pauses
+        self.raised: BaseException | None = None
+        self.disposed: list[int] = []
+        self.timed_out = False
+        self.given: Any = None
+        self.partial: waitkit.Partial[Any, int] | None = None
+        self.broke_off = False
+        self.sent: list[str] = []  # cancellations of the caller, by message
+        self.cancelling = 0
+        self.ticks: list[Tick] = []
+        self.logged: list[BaseException] = []
+        self.warned: list[str] = []
+        self.running_at_return: set[int] = set()
+        self.unclosed: set[int] = set()  # at return too; -1 is the source
+        self.disposed_at_return: list[int] = []
+        self.events_at_return = 0
+        self.returned_at: float | None = None
+
+    # --- what happened, for the properties
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing but the jobs themselves decided how far it went."""
+        return not (self.timed_out or self.broke_off or self.sent)
+
+    @property
+    def values(self) -> list[int]:
+        """The jobs that returned, in that order."""
+        return [index for how, index in self.ended if how == "value"]
+
+    @property
+    def delivered_values(self) -> list[int]:
+        return [index for how, index in self.delivered if how == "value"]
+
+    def verdict(self) -> str | None:
+        """What was raised, in words; the input meant is told by the note that it carries."""
+        error = self.raised
+        if error is None:
+            return None
+        if isinstance(error, ExceptionGroup):
+            return f"group of {[_input(each) for each in error.exceptions]}"
+        if isinstance(error.__cause__, ExceptionGroup):
+            inputs = [_input(each) for each in error.__cause__.exceptions]
+            return f"{type(error).__name__} from group of {inputs}"
+        if isinstance(error, JobError | waitkit.JobCancelledError):
+            return f"{'error' if isinstance(error, JobError) else 'cancelled'} {_input(error)}"
+        return type(error).__name__
+
+    def story(self) -> tuple[object, ...]:
+        """All of it, to compare two runs."""
+        return (
+            self.begun,
+            self.ended,
+            self.ended_at,
+            self.delivered,
+            self.verdict(),
+            self.disposed,
+            self.sent,
+            self.ticks,
+            self.returned_at,
+        )
+
+    # --- the caller and its consumer
+
+    async def main(self) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, virtual_time.VirtualLoop)
+        turn = loop.turn
+
+        def watched(timeout: float | None) -> None:
+            self._look(quiet=timeout is None or timeout > 0)
+            turn(timeout)
+
+        loop.turn = watched  # type: ignore[method-assign]  # a look at every turn of the loop
+        await loop.create_task(self._caller())
+        await asyncio.sleep(100)  # what was left running would go on now
+        if self.schedule.bare:  # which is cleaned up when the stream is dropped (R25)
+            self.unclosed = self.find_unclosed()
+            self.running_at_return = self.find_running()
+            self.disposed_at_return = self.disposed
+        self.read_what_is_left()
+        for job in self.made.values():
+            job.close()  # for a clear failure, instead of a warning at some other time
+
+    async def _caller(self) -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+
+        def cancel(hops: int, message: str) -> None:
+            if self.returned_at is not None:
+                return
+            if hops:
+                loop.call_soon(cancel, hops - 1, message)
+            elif task.cancel(message):
+                self.sent.append(message)
+
+        self.given = self.inputs()
+        if self.tasks:
+            await asyncio.sleep(0)  # so that some are done already
+        for number, (at, hops) in enumerate(self.schedule.cancels):
+            loop.call_later(at, cancel, hops, f"cancel {number}")
+        try:
+            await self._conduct(self)
+        except (Exception, asyncio.CancelledError) as error:
+            self.raised = error.with_traceback(None)  # or its frames would keep a bare stream
+        self.returned_at = loop.time()
+        self.cancelling = task.cancelling()
+        self.running_at_return = self.find_running()
+        self.unclosed = self.find_unclosed()
+        self.disposed_at_return = list(self.disposed)
+        self.events_at_return = len(self.begun) + len(self.ended)
+
+    async def call_helper(self) -> None:
+        schedule, helper = self.schedule, self.helper
+        options: dict[str, Any] = {"timeout": schedule.timeout, "dispose": self.dispose}
+        if schedule.slow_dispose:
+            options["dispose"] = self.dispose_slowly
+        if helper != "first_completed":
+            options["max_concurrency"] = schedule.limit
+        if helper in STREAMS:
+            options["buffersize"] = schedule.buffersize
+        called = getattr(waitkit, helper)(self.given, **options)
+        if helper not in STREAMS:
+            self._read_answer(await called)
+        elif schedule.bare:
+            await self._consume(called)
+        else:
+            async with called:
+                await self._consume(called)
+
+    async def _consume(self, stream: waitkit.ResultStream[Any]) -> None:
+        try:
+            async for item in stream:
+                self.delivered.append(self._entry(item))
+                if len(self.delivered) == self.schedule.leaves:
+                    self.broke_off = True
+                    break
+                if self.schedule.pause:
+                    await asyncio.sleep(self.schedule.pause)
+                    self.woke_at.append(asyncio.get_running_loop().time())
+        finally:
+            self.timed_out = stream.timed_out
+
+    def _read_answer(self, answer: Any) -> None:
+        match self.helper:
+            case "gather_partial":
+                self.partial = answer
+                self.timed_out = answer.timed_out
+                self.delivered = [self._entry(outcome) for outcome in answer.outcomes]
+            case "first_error" if self.schedule.shape in KEYED:
+                self.delivered = [self._entry(pair) for pair in answer.items()]
+            case "first_error":
+                assert type(answer) is (tuple if self.schedule.shape == "tuple" else list)
+                self.delivered = [("value", value) for value in answer]
+            case _:
+                if self.schedule.shape == "tuple":
+                    assert answer[0] == answer[1]  # the winner's place, then its value
+                    answer = answer[1]
+                self.delivered = [self._entry(answer)]
+
+    def _entry(self, item: Any) -> Entry:
+        match item:
+            case waitkit.Success(value, key, index):
+                assert (key, value) == (self.key(index), index)
+                return "value", index
+            case waitkit.Failure(JobError() as error, key, index):
+                assert (key, error.index) == (self.key(index), index)
+                return "error", index
+            case waitkit.Cancelled(key, index, reason, started):
+                assert key == self.key(index)
+                return (reason if started else "never started"), index
+            case (key, value):
+                assert key == self.key(value)
+                return "value", value
+            case _:
+                assert isinstance(item, int)
+                assert self.schedule.shape not in KEYED
+                return "value", item
+
+    def dispose(self, value: int) -> None:
+        self.disposed.append(value)
+
+    async def dispose_slowly(self, value: int) -> None:
+        await asyncio.sleep(1)
+        self.disposed.append(value)
+
+    def _look(self, *, quiet: bool) -> None:
+        if self.returned_at is None and (self.source is not None or self.made or self.begun):
+            taken = len(self.begun) if self.schedule.sized else self.pulled
+            self.ticks.append(
+                Tick(quiet, taken, len(self.begun), len(self.ended), len(self.delivered))
+            )
+
+
+def _input(error: BaseException) -> int:
+    found = re.search(r"raised by input (\d+)", "\n".join(getattr(error, "__notes__", ())))
+    assert found, f"no note tells which input raised {error!r}"
+    if isinstance(error, JobError):
+        assert error.index == int(found[1])
+    return int(found[1])
+
+
+class _Collecting(logging.Handler):
+    def __init__(self, record: Record) -> None:
+        super().__init__()
+        self._record = record
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and record.exc_info[1] is not None:
+            self._record.logged.append(record.exc_info[1])
+
+
+_plays = count()
+
+
+def play(helper: str, schedule: Schedule, conduct: Conduct = Record.call_helper) -> Record:
+    """Run a helper on a schedule; fail if it hangs, or leaves a task, or the loop complains.
+
+    With `conduct`, run that in the helper's place.
+    """
+    record = Record(helper, schedule, conduct)
+    logger, handler = logging.getLogger("waitkit"), _Collecting(record)
+    logger.addHandler(handler)
+    propagate, logger.propagate = logger.propagate, False  # thousands of lines otherwise
+    if next(_plays) % 100:
+        gc.freeze()  # so that the collection that ends a run is of what that run has made
+    try:
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            virtual_time.run(record.main, mode=schedule.mode)
+        record.warned = [warning.category.__name__ for warning in warned]
+        return record
+    except (virtual_time.Deadlock, virtual_time.Livelock) as error:
+        raise AssertionError(f"{type(error).__name__}: {error}") from error  # Hypothesis shrinks it
+    finally:
+        gc.unfreeze()
+        logger.propagate = propagate
+        logger.removeHandler(handler)

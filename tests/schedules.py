@@ -1,0 +1,153 @@
+"""Schedules: what jobs, source, consumer and caller do, and when, as Hypothesis draws them.
+
+A `Schedule` is plain data; its repr can be pasted back into `playing.play(helper, Schedule(...))`.
+Delays are small whole seconds, so that many things happen in the same tick.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from itertools import product
+from typing import Any, Literal, TypeAlias
+
+from hypothesis import strategies as st
+
+import virtual_time
+
+# The debug mode seldom: it takes as long as all else together.
+MODES = tuple(mode for mode in virtual_time.MODES if mode != "debug") * 3 + ("debug",)
+
+# When the caller is cancelled: after so many seconds, and then so many turns of the loop.
+MOMENTS = tuple(product((0, 1, 2, 3, 4), range(8)))
+
+Kind: TypeAlias = Literal["value", "error", "cancelled", "slow", "fails", "swallows"]
+# How a job ends: the last three return a value too, and differ once they are cancelled: they
+# take a second to clean up, raise from the cleanup, or return their value in spite of it.
+KINDS: tuple[Kind, ...] = ("value", "error", "cancelled", "slow", "fails", "swallows")
+HARMLESS: tuple[Kind, ...] = ("value", "slow", "fails", "swallows")  # unless they are cancelled
+NOT_CANCELLED: tuple[Kind, ...] = (*HARMLESS, "error")
+FAILING: tuple[Kind, ...] = ("error", "cancelled")
+
+Shape: TypeAlias = Literal[
+    "list",
+    "tuple",
+    "mapping",
+    "call_each",
+    "generator",
+    "keyed",
+    "lazy call_each",
+    "async generator",
+    "slow async generator",
+    "tasks",
+]
+SIZED: tuple[Shape, ...] = ("list", "tuple", "mapping", "call_each")
+ITERATORS: tuple[Shape, ...] = ("generator", "keyed", "lazy call_each")
+ASYNC: tuple[Shape, ...] = ("async generator",)
+SLOW: tuple[Shape, ...] = ("slow async generator",)  # a second for each input
+PROMPT: tuple[Shape, ...] = SIZED + ITERATORS + ASYNC
+STARTED: tuple[Shape, ...] = PROMPT + SLOW  # not before they are taken, as Tasks are
+SHAPES: tuple[Shape, ...] = (*STARTED, "tasks")
+KEYED: tuple[Shape, ...] = ("mapping", "call_each", "keyed", "lazy call_each")
+
+FAIL_FAST_STREAMS = ("as_completed_results", "in_order_results")
+OUTCOME_STREAMS = ("as_completed_outcomes", "in_order_outcomes")
+STREAMS = FAIL_FAST_STREAMS + OUTCOME_STREAMS
+COLLECTORS = ("first_error", "gather_partial")
+RACES = ("first_completed", "first_success")
+HELPERS = STREAMS + COLLECTORS + RACES
+FAIL_FAST = (*FAIL_FAST_STREAMS, "first_error", "first_completed")
+FAILURES_AS_DATA = (*OUTCOME_STREAMS, "gather_partial")
+
+
+class _Terse:
+    """A repr that leaves out what is as by default."""
+
+    def __repr__(self) -> str:
+        shown = [
+            f"{field.name}={getattr(self, field.name)!r}"
+            for field in fields(self)  # type: ignore[arg-type]  # subclasses are
+            if getattr(self, field.name) != field.default
+        ]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+@dataclass(frozen=True, repr=False)
+class Job(_Terse):
+    delay: int = 0  # seconds
+    kind: Kind = "value"
+    ticks: int = 0  # turns of the loop, after the delay and again in the cleanup
+
+
+@dataclass(frozen=True, repr=False)
+class Schedule(_Terse):
+    jobs: tuple[Job, ...] = ()
+    shape: Shape = "list"
+    limit: int | None = None  # max_concurrency
+    buffersize: int | None = None
+    timeout: float | None = None
+    cancels: tuple[tuple[int, int], ...] = ()  # of the caller: each one of MOMENTS
+    pause: float = 0  # seconds that the consumer takes for each item
+    leaves: int | None = None  # the consumer breaks off after so many items
+    bare: bool = False  # the consumer uses no `async with`
+    slow_dispose: bool = False
+    mode: virtual_time.Mode = "default"
+
+    @property
+    def sized(self) -> bool:
+        return self.shape in (*SIZED, "tasks")
+
+    def room(self) -> int:
+        """How many jobs may be started and not delivered (R3)."""
+        return self.buffersize or 2 * (self.limit or 1_000_000)
+
+
+def schedules(
+    *,
+    kinds: tuple[Kind, ...] = KINDS,
+    shapes: tuple[Shape, ...] = SHAPES,
+    timeouts: tuple[float | None, ...] = (None, 0, 1, 1.5, 2, 3),
+    cancels: int | tuple[int, int] = 0,
+    leaves: bool = False,
+    bare: bool = False,
+    limits: bool = True,
+    distinct: bool = False,
+    pauses: tuple[float, ...] = (0, 1, 3),
+) -> st.SearchStrategy[Schedule]:
+    """Schedules of up to six jobs; with `distinct` no two of them can end at the same time."""
+    least, most = cancels if isinstance(cancels, tuple) else (0, cancels)
+    # One choice for each job and not three, and few choices in all: it halves the time of a draw.
+    delays = (1,) if distinct else (0, 1, 2, 3)
+    turns = (0,) if distinct else (0, 1, 2)
+    job = st.sampled_from([Job(*each) for each in product(delays, kinds, turns)])
+    bounds: list[tuple[int | None, int | None]] = [(None, None)]
+    if limits:
+        bounds += [(n, m) for n in (1, 2, 3, 9) for m in (None, n, n + 1, n + 3)]
+    moments = st.lists(st.sampled_from(MOMENTS), min_size=least, max_size=most)
+    options: list[dict[str, Any]] = [
+        {"pause": pause, "leaves": count, "bare": is_bare}
+        for is_bare in ((False, True) if bare else (False,))
+        for count in ((None, 1, 2, 4) if leaves else (None,))
+        for pause in pauses
+    ]
+    consumers = st.sampled_from(options)
+
+    @st.composite
+    def draw_schedule(draw: st.DrawFn) -> Schedule:
+        jobs = draw(st.lists(job, max_size=6))
+        if distinct:  # sums of different powers of two differ, whatever waits for what
+            powers = draw(st.permutations([1 << n for n in range(len(jobs))]))
+            jobs = [replace(job, delay=delay) for job, delay in zip(jobs, powers, strict=True)]
+        limit, buffersize = draw(st.sampled_from(bounds))
+        return Schedule(
+            tuple(jobs),
+            shape=draw(st.sampled_from(shapes)),
+            limit=limit,
+            buffersize=buffersize,
+            timeout=draw(st.sampled_from(timeouts)) if len(timeouts) > 1 else timeouts[0],
+            cancels=tuple(draw(moments)) if most else (),
+            **draw(consumers),
+            slow_dispose=draw(st.booleans()),
+            mode=draw(st.sampled_from(MODES)),
+        )
+
+    return draw_schedule()

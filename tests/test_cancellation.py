@@ -1,0 +1,310 @@
+"""The caller is cancelled, at every moment there is: R21, R22, R23, and with them R29."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any, TypeAlias
+
+import pytest
+
+import virtual_time
+import waitkit
+from cancelling import USES, Ledger, Scenario, cancel_at_every_tick
+from jobs import FAIL_FAST
+
+Given: TypeAlias = tuple[Any, dict[str, Any]]  # inputs and options for a helper
+
+
+# --- what the helpers are busy with when the cancellation comes
+
+
+def values(ledger: Ledger) -> Given:
+    return [ledger.job("a", 1), ledger.job("b", 2, cleanup=1), ledger.job("c", 2)], {}
+
+
+def values_without_an_await(ledger: Ledger) -> Given:
+    return [ledger.job("a", None), ledger.job("b", 1), ledger.job("c", None)], {}
+
+
+def failure_and_slow_cleanup(ledger: Ledger) -> Given:
+    fails = ledger.job("b", 1, error=ValueError("b"))
+    return [ledger.job("a", 1, cleanup=0.5), fails, ledger.job("c", 9, cleanup=2)], {}
+
+
+def failure_and_failing_cleanup(ledger: Ledger) -> Given:
+    fails = [ledger.job(name, 1, error=ValueError(name)) for name in "ab"]
+    return [*fails, ledger.job("c", 9, cleanup=2, cleanup_error=OSError("c"))], {}
+
+
+def failure_and_refusal(ledger: Ledger) -> Given:
+    fails = ledger.job("a", 1, error=ValueError("a"), cleanup=0.5)
+    return [fails, ledger.job("b", 9, refuses=2), ledger.job("c", 2.5, refuses=12)], {}
+
+
+def deadline(ledger: Ledger) -> Given:
+    jobs = [ledger.job("a", 2), ledger.job("b", 9, cleanup=1), ledger.job("c", 9, refuses=1)]
+    return jobs, {"timeout": 2}
+
+
+def disposal_that_takes_time(ledger: Ledger) -> Given:
+    jobs = [ledger.job("a", 1), ledger.job("b", 1), ledger.job("c", 9, refuses=1)]
+    fails = ledger.job("d", 2, error=ValueError("d"))
+    return [*jobs, fails], {"dispose": ledger.dispose_slowly}
+
+
+def limit(ledger: Ledger) -> Given:
+    jobs = (ledger.job(name, 1, cleanup=0.5) for name in "abcd")
+    return jobs, {"max_concurrency": 2}
+
+
+def calls_with_timeouts(ledger: Ledger) -> Given:
+    seconds = {"a": 1, "b": 9, "c": 2}
+
+    def call(name: str) -> Coroutine[Any, Any, str]:
+        return ledger.job(name, seconds[name])
+
+    return waitkit.call_each(call, list("abc"), timeout=3), {}
+
+
+def async_source(ledger: Ledger) -> Given:
+    async def source() -> AsyncIterator[Any]:
+        ledger.started.append("source")
+        try:
+            for name in "abc":
+                await asyncio.sleep(0.5)
+                yield ledger.job(name, 1, cleanup=0.25)
+        finally:
+            await ledger.see_through("source", 1)
+            ledger.ended.append("source")
+
+    return source(), {}
+
+
+def source_that_raises(ledger: Ledger) -> Given:
+    def source() -> Iterator[Any]:
+        yield ledger.job("a", 1, cleanup=1)
+        yield ledger.job("b", 2, cleanup=1)
+        raise ValueError("the source")
+
+    return source(), {"max_concurrency": 2}
+
+
+GIVEN = [
+    values,
+    values_without_an_await,
+    failure_and_slow_cleanup,
+    failure_and_failing_cleanup,
+    failure_and_refusal,
+    deadline,
+    disposal_that_takes_time,
+    limit,
+    calls_with_timeouts,
+    async_source,
+    source_that_raises,
+]
+
+
+def scenario(use: str, given: Callable[[Ledger], Given]) -> Scenario:
+    async def run(ledger: Ledger) -> None:
+        aws, options = given(ledger)
+        if use == "first_completed":
+            options.pop("max_concurrency", None)
+        await USES[use](ledger, aws, **options)
+
+    return run
+
+
+EVERY_CASE = [
+    pytest.param(scenario(use, given), id=f"{use}-{given.__name__}")
+    for use in USES
+    for given in GIVEN
+    # Without a limit the source is read, and raises, before anything has started.
+    if (use, given) != ("first_completed", source_that_raises)
+]
+
+
+@pytest.fixture
+def quiet(caplog: pytest.LogCaptureFixture) -> None:
+    """Thousands of runs leave thousands of failures unraised; formatting the log takes long."""
+    caplog.set_level(logging.ERROR, "waitkit")
+
+
+# Debug mode is slow, and a few tests in it tell as much.
+FAST_MODES = [mode for mode in virtual_time.MODES if mode != "debug"]
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("mode", FAST_MODES)
+@pytest.mark.parametrize("case", EVERY_CASE)
+def test_caller_cancelled_at_any_moment(case: Scenario, mode: virtual_time.Mode) -> None:
+    """R22, R23, R29: whenever it comes, the cancellation comes out, after all jobs have ended."""
+    cancel_at_every_tick(case, mode=mode)
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("mode", FAST_MODES)
+@pytest.mark.parametrize("case", EVERY_CASE)
+def test_caller_cancelled_twice_at_any_two_moments(case: Scenario, mode: virtual_time.Mode) -> None:
+    """R23: a second cancellation cuts nothing short and reaches no job; the last one comes out."""
+    cancel_at_every_tick(case, mode=mode, twice=True)
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("use", USES)
+def test_caller_cancelled_at_any_moment_in_debug_mode(use: str) -> None:
+    """R22, R23: the same in asyncio's debug mode."""
+    cancel_at_every_tick(scenario(use, failure_and_refusal), mode="debug")
+
+
+async def nest(ledger: Ledger) -> None:
+    """Helpers in a helper, in a timeout, in a task group; the values of the inner ones go up."""
+
+    async def inner(name: str) -> list[str]:
+        jobs = [ledger.job(name + "1", 1, cleanup=0.5), ledger.job(name + "2", 9, cleanup=1)]
+        some = await waitkit.gather_partial(jobs, timeout=1.5, dispose=ledger.dispose)
+        return list(some.results.values())
+
+    async def more(name: str) -> list[str]:
+        jobs = [ledger.job(name + "1", 2), ledger.job(name + "2", 2, cleanup=0.5)]
+        async with waitkit.as_completed_results(jobs, dispose=ledger.dispose) as stream:
+            ledger.take(await anext(stream))
+        return []
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(asyncio.sleep(4))
+        async with asyncio.timeout(3):
+            aws = (inner("a"), inner("b"), more("c"))
+            for names in await waitkit.first_error(aws, dispose=ledger.disposed.extend):
+                ledger.take(names)
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("mode", FAST_MODES)
+def test_caller_cancelled_at_any_moment_around_nested_helpers(mode: virtual_time.Mode) -> None:
+    """R21, R23: helpers inside a helper, a timeout and a task group pass the cancellation on."""
+    cancel_at_every_tick(nest, mode=mode)
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("mode", FAST_MODES)
+@pytest.mark.parametrize("seconds", [0, 1, 1.25, 2, 4])
+@pytest.mark.parametrize("use", USES)
+def test_caller_cancelled_at_any_moment_of_a_timeout(
+    use: str, seconds: float, mode: virtual_time.Mode
+) -> None:
+    """R21, R23: a cancellation from outside wins over the timeout that strikes beside it."""
+
+    async def run(ledger: Ledger) -> None:
+        aws, options = failure_and_slow_cleanup(ledger)
+        async with asyncio.timeout(seconds):
+            await USES[use](ledger, aws, **options)
+
+    cancel_at_every_tick(run, mode=mode)
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("mode", FAST_MODES)
+@pytest.mark.parametrize("twice", [False, True])
+@pytest.mark.parametrize("grace", [0, 1.5])
+def test_caller_of_cancel_and_wait_cancelled_at_any_moment(
+    grace: float, twice: bool, mode: virtual_time.Mode
+) -> None:
+    """R23, R31: whenever its caller is cancelled, `cancel_and_wait` has stopped all tasks first."""
+
+    async def run(ledger: Ledger) -> None:
+        jobs = [
+            ledger.job("a", 1),
+            ledger.job("b", 9, cleanup=1),
+            ledger.job("c", 9, refuses=2),
+            ledger.job("d", 9, cleanup_error=ValueError("d")),
+        ]
+        tasks = [asyncio.ensure_future(job) for job in jobs]
+        try:
+            await asyncio.sleep(0.5)
+        finally:
+            try:
+                assert await waitkit.cancel_and_wait(tasks, grace=grace) == []
+            finally:
+                for task in tasks:
+                    if not task.cancelled() and task.exception() is None:
+                        ledger.take(task.result())
+
+    cancel_at_every_tick(run, mode=mode, twice=twice)
+
+
+# --- cancelled in the middle of a step, by what a helper calls itself
+
+
+def cancel_caller(caller: asyncio.Task[Any] | None) -> None:
+    assert caller is not None
+    caller.cancel("by what it called")
+
+
+@pytest.mark.parametrize("error", [None, ValueError("and fails")])
+@pytest.mark.parametrize("seconds", [None, 0, 1])
+@pytest.mark.parametrize("use", USES)
+async def test_caller_cancelled_by_a_job_at_its_end(
+    use: str, seconds: float | None, error: ValueError | None
+) -> None:
+    """R23: a job that cancels the caller and ends in the same step does not win over it."""
+    ledger = Ledger()
+    caller = asyncio.current_task()
+
+    async def cancels() -> str:
+        try:
+            return await ledger.job("a", seconds, error=error)
+        finally:
+            cancel_caller(caller)
+
+    with pytest.raises(asyncio.CancelledError, match="by what it called"):
+        await USES[use](ledger, [cancels(), ledger.job("b", 9, cleanup=1)])
+    ledger.check()
+    assert caller is not None
+    assert caller.uncancel() == 0
+
+
+@pytest.mark.parametrize("use", USES)
+async def test_caller_cancelled_by_its_source(use: str) -> None:
+    """R23: a source may cancel the caller while it is asked for an input."""
+    ledger = Ledger()
+    caller = asyncio.current_task()
+
+    def source() -> Iterator[Any]:
+        yield ledger.job("a", 1, cleanup=1)
+        cancel_caller(caller)
+        yield ledger.job("b", 1, cleanup=1)
+
+    with pytest.raises(asyncio.CancelledError, match="by what it called"):
+        await USES[use](ledger, source())
+    ledger.check()
+
+
+@pytest.mark.parametrize("use", [use for use in USES if use.partition("-")[0] in FAIL_FAST])
+async def test_caller_cancelled_by_dispose(use: str) -> None:
+    """R23: what `dispose` does to the caller strikes at its next await, if not before."""
+    ledger = Ledger()
+    caller = asyncio.current_task()
+
+    def dispose(value: str) -> None:
+        ledger.dispose(value)
+        cancel_caller(caller)
+
+    jobs = [ledger.job("a", 9, refuses=1), ledger.job("b", 1, error=ValueError("b"))]
+    with pytest.raises(asyncio.CancelledError, match="by what it called"):  # noqa: PT012
+        with contextlib.suppress(ValueError):
+            await USES[use](ledger, jobs, dispose=dispose)
+        await asyncio.sleep(0)
+    ledger.check()
+
+
+@pytest.mark.parametrize("use", USES)
+async def test_caller_cancelled_before_the_call(use: str) -> None:
+    """R23: a cancellation that is pending already strikes in the helper, and the jobs end."""
+    ledger = Ledger()
+    cancel_caller(asyncio.current_task())
+    with pytest.raises(asyncio.CancelledError, match="by what it called"):
+        await USES[use](ledger, [ledger.job("a", 1, cleanup=1), ledger.job("b", 1)])
+    ledger.check()

@@ -1,0 +1,348 @@
+"""`drain`, and a job that closes the stream it belongs to (R26)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from itertools import count
+from typing import Any
+
+import pytest
+
+import waitkit
+from jobs import (
+    RESULT_STREAMS,
+    STREAMS,
+    Gauge,
+    aiter_of,
+    now,
+    plain_values,
+    settle,
+    value,
+)
+
+
+def make(helper: str, aws: Any, **options: Any) -> waitkit.ResultStream[Any]:
+    stream: waitkit.ResultStream[Any] = getattr(waitkit, helper)(aws, **options)
+    return stream
+
+
+async def rest(stream: waitkit.ResultStream[Any]) -> list[Any]:
+    return plain_values([item async for item in stream])
+
+
+@pytest.mark.parametrize("wrap", [iter, aiter_of], ids=["iterator", "async"])
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_drain_takes_no_more(helper: str, wrap: Callable[[Any], Any]) -> None:
+    """R26: after `drain` the running jobs finish and are delivered, and no input is taken."""
+    gauge = Gauge()
+    given = (gauge.job(index, 1 + index % 2) for index in count())
+    async with make(helper, wrap(given), max_concurrency=2) as stream:
+        await settle(20)
+        assert gauge.started == [0, 1]
+        stream.drain()
+        stream.drain()
+        assert sorted(await rest(stream)) == [0, 1]
+    assert gauge.cancelled == []
+    if wrap is iter:  # it is left where it stands
+        assert await next(given) == 2
+
+
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_drain_closes_coroutines_and_cancels_tasks(helper: str) -> None:
+    """R26: inputs at hand are no outcomes: coroutines are closed, Tasks cancelled and awaited."""
+    gauge = Gauge()
+
+    async def slow_to_stop() -> None:
+        try:
+            await gauge.job("task")
+        finally:
+            await asyncio.sleep(3)
+
+    task = asyncio.create_task(slow_to_stop())
+    done = asyncio.create_task(value("done"))
+    owned = asyncio.create_task(value("owned", 9))
+    given: list[Any] = [gauge.job("a", 2), value("b"), task, done, waitkit.borrowed(owned)]
+    async with make(helper, given, max_concurrency=1) as stream:
+        await settle(3)
+        stream.drain()
+        assert await rest(stream) == ["a"]
+        assert now() == 3
+        assert task.cancelled()
+        assert gauge.ended == ["task", "a"]
+    assert await owned == "owned"
+
+
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_drain_before_the_start(helper: str) -> None:
+    """R26: a stream drained before it started has nothing to give."""
+    gauge = Gauge()
+    async with make(helper, [gauge.job("a")]) as never_started:
+        pass
+    assert never_started is not None
+    gauge.started.clear()
+    stream = make(helper, [gauge.job("b")])
+    stream.drain()
+    async with stream:
+        assert await rest(stream) == []
+    assert gauge.started == []
+
+
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_drain_ends_an_anext_that_waits_for_the_source(helper: str) -> None:
+    """R26: with nothing running, `drain` ends an `anext` that waits for an async source."""
+    closed: list[str] = []
+
+    async def source() -> Any:
+        try:
+            yield value("a")
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await asyncio.sleep(1)
+            closed.append("source")
+
+    async with make(helper, source()) as stream:
+        assert plain_values([await anext(stream)]) == ["a"]
+        waiting = asyncio.create_task(rest(stream))
+        await asyncio.sleep(1)
+        stream.drain()
+        assert await waiting == []
+    assert closed == ["source"]
+
+
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_drain_does_not_lift_the_deadline(helper: str) -> None:
+    """R17, R20, R26: what still runs at the deadline is cut off, drained or not."""
+    gauge = Gauge()
+    async with make(helper, [gauge.job("a"), gauge.job("b")], timeout=2) as stream:
+        stream.drain()
+        if helper in RESULT_STREAMS:
+            with pytest.raises(waitkit.DeadlineError):
+                await anext(stream)
+        else:
+            outcomes = [item async for item in stream]
+            assert [o.index for o in outcomes] == [0, 1]
+            assert {o.reason for o in outcomes} == {"deadline"}
+        assert stream.timed_out
+
+
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_drain_from_a_job(helper: str) -> None:
+    """R26: a job may drain its own stream, in its first step too."""
+    gauge = Gauge()
+
+    async def job(index: int) -> int:
+        if index == 2:
+            stream.drain()
+        return await gauge.job(index, 1)
+
+    stream = make(helper, (job(index) for index in count()), max_concurrency=2)
+    async with stream:
+        started = sorted(await rest(stream))
+    assert started in ([0, 1, 2], [0, 1, 2, 3])
+    assert gauge.cancelled == []
+
+
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_drain_from_the_source(helper: str) -> None:
+    """R26: a source may drain the stream that takes from it; what it gives then is not run."""
+    gauge = Gauge()
+
+    def source() -> Any:
+        yield gauge.job("a", 1)
+        stream.drain()
+        yield gauge.job("b", 1)
+        yield gauge.job("c", 1)
+
+    stream = make(helper, source(), max_concurrency=3)
+    async with stream:
+        answer = await rest(stream)
+    assert answer in (["a"], ["a", "b"])
+    assert gauge.started == answer
+
+
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_drain_when_all_is_over(helper: str) -> None:
+    """R26: draining a stream that has ended or was closed does nothing."""
+    stream = make(helper, [value("a")])
+    assert await rest(stream) == ["a"]
+    stream.drain()
+    closed = make(helper, [value("a")])
+    await closed.aclose()
+    closed.drain()
+    assert await rest(closed) == []
+
+
+# a job and its own stream
+
+
+@pytest.mark.parametrize("others", [0, 1])
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_job_closes_its_own_stream(helper: str, others: int) -> None:
+    """R26: a job that closes its stream ends the others, and does not wait for itself."""
+    gauge = Gauge()
+    after: list[Any] = []
+
+    async def closer() -> str:
+        await asyncio.sleep(1)
+        await stream.aclose()
+        after.append((now(), list(gauge.ended)))
+        await asyncio.sleep(1)
+        after.append(now())
+        return "closer"
+
+    stream = make(helper, [closer(), *(gauge.job(index) for index in range(others))])
+    async with stream:
+        assert await rest(stream) == []
+        assert now() == 2
+    assert after == [(1, list(range(others))), 2]
+
+
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_several_jobs_close_their_stream(helper: str) -> None:
+    """R26: jobs that close their stream wait for the others, and not for each other."""
+    closing = 0
+
+    async def closer() -> None:
+        nonlocal closing
+        await asyncio.sleep(1)
+        closing += 1
+        await stream.aclose()
+
+    async def slow_to_stop() -> None:
+        try:
+            await Gauge().job("slow")
+        finally:
+            await asyncio.sleep(3)
+
+    stream = make(helper, [closer(), slow_to_stop(), closer()])
+    async with stream:
+        assert await rest(stream) == []
+    assert now() == 4
+    assert closing >= 1
+
+
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_job_that_closes_is_not_cancelled_by_one_that_closes_after_it(helper: str) -> None:
+    """R26: `aclose` is idempotent: closing again, as cleanup may do, cancels nobody again."""
+    gauge = Gauge()
+    closed: list[Any] = []
+
+    async def closer(name: str, after: float) -> None:
+        try:
+            await asyncio.sleep(after)
+        finally:
+            await stream.aclose()
+            closed.append(name)
+
+    async def slow_to_stop() -> None:
+        try:
+            await gauge.job("slow")
+        finally:
+            await asyncio.sleep(3)
+
+    stream = make(helper, [closer("a", 1), closer("b", 1), closer("c", 9), slow_to_stop()])
+    async with stream:
+        assert await rest(stream) == []
+    assert now() == 4
+    assert sorted(closed) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_job_closes_the_stream_that_a_bare_loop_waits_on(helper: str) -> None:
+    """R26: without `async with` too: the consumer waits for that job, and does not cancel it."""
+    after: list[str] = []
+
+    async def closer() -> None:
+        await asyncio.sleep(1)
+        await stream.aclose()
+        await asyncio.sleep(1)
+        after.append("closer")
+
+    stream = make(helper, [closer(), Gauge().job("a")])
+    assert await rest(stream) == []
+    assert after == ["closer"]
+
+
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_job_closes_its_stream_in_its_first_step(helper: str) -> None:
+    """R26: also before it has waited for anything; what was not started never is."""
+    gauge = Gauge()
+    ran: list[str] = []
+
+    async def closer() -> None:
+        await stream.aclose()
+        ran.append("closer")
+
+    stream = make(helper, [closer(), gauge.job("a"), value("b")], max_concurrency=1)
+    async with stream:
+        assert await rest(stream) == []
+    assert ran == ["closer"]
+    assert gauge.started == []
+
+
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_value_of_the_job_that_closes_goes_to_dispose(helper: str) -> None:
+    """R26, R29: nobody will get what a job returns once it has closed its stream."""
+    disposed: list[Any] = []
+
+    async def closer() -> str:
+        await stream.aclose()
+        return "closer"
+
+    stream = make(helper, [value("a"), closer()], dispose=disposed.append)
+    async with stream:
+        await asyncio.sleep(1)
+    assert sorted(disposed) == ["a", "closer"]
+
+
+@pytest.mark.parametrize("helper", RESULT_STREAMS)
+async def test_failure_of_the_job_that_closes_is_logged(
+    helper: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """R12, R26: what a job raises after it has closed its stream is logged, not raised."""
+    error = KeyError("x")
+
+    async def closer() -> None:
+        await stream.aclose()
+        raise error
+
+    stream = make(helper, [closer()])
+    async with stream:
+        assert await rest(stream) == []
+    assert [record.exc_info and record.exc_info[1] for record in caplog.records] == [error]
+
+
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_drain_from_an_async_source(helper: str) -> None:
+    """R26: what an async source gives after it has drained the stream is given up, and closed."""
+    gauge = Gauge()
+
+    async def source() -> AsyncIterator[Any]:
+        yield gauge.job("a", 1)
+        stream.drain()
+        yield gauge.job("b", 1)
+
+    stream = make(helper, source())
+    async with stream:
+        assert await rest(stream) == ["a"]
+    assert gauge.started == ["a"]
+
+
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_drain_of_a_source_that_gives_one_more(helper: str) -> None:
+    """R26: an async source that answers its cancellation with one more item does not hang it."""
+    gauge = Gauge()
+
+    async def source() -> AsyncIterator[Any]:
+        yield gauge.job("a", 1)
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            yield gauge.job("b", 1)
+
+    async with make(helper, source()) as stream:
+        await asyncio.sleep(2)
+        stream.drain()
+        assert await rest(stream) == ["a"]
+    assert gauge.started == ["a"]

@@ -1,0 +1,184 @@
+"""A stream's own methods: `aclose`, `repr`, and iterating it (R26)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import waitkit
+from jobs import (
+    OUTCOME_STREAMS,
+    RESULT_STREAMS,
+    STREAMS,
+    Gauge,
+    aiter_of,
+    counting,
+    fail,
+    now,
+    plain_values,
+    settle,
+    value,
+)
+
+
+def make(helper: str, aws: Any, **options: Any) -> waitkit.ResultStream[Any]:
+    stream: waitkit.ResultStream[Any] = getattr(waitkit, helper)(aws, **options)
+    return stream
+
+
+async def rest(stream: waitkit.ResultStream[Any]) -> list[Any]:
+    return plain_values([item async for item in stream])
+
+
+# aclose
+
+
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_aclose_cancels_and_awaits(helper: str) -> None:
+    """R26, R22: `aclose` cancels what runs, awaits it, and closes what has not started."""
+    gauge = Gauge()
+
+    async def slow_to_stop() -> None:
+        try:
+            await gauge.job("slow")
+        finally:
+            await asyncio.sleep(3)
+            gauge.ended.append("cleaned up")
+
+    stream = make(helper, [value("a"), slow_to_stop(), value("never")], max_concurrency=1)
+    assert plain_values([await anext(stream)]) == ["a"]
+    await stream.aclose()
+    assert gauge.ended == ["slow", "cleaned up"]
+    assert now() == 3
+    with pytest.raises(StopAsyncIteration):
+        await anext(stream)
+
+
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_aclose_twice_does_no_harm(helper: str) -> None:
+    """R26: closing a stream again, also at the same time or after the end, does nothing."""
+    gauge = Gauge()
+    stream = make(helper, [gauge.job("a")])
+    async with stream:
+        await settle(2)
+        await asyncio.gather(stream.aclose(), stream.aclose())
+        assert gauge.ended == ["a"]
+        await stream.aclose()
+    await stream.aclose()
+    assert [item async for item in stream] == []
+
+    ended = make(helper, [value("a")])
+    assert await rest(ended) == ["a"]
+    await ended.aclose()
+    assert await rest(ended) == []
+
+
+@pytest.mark.parametrize("wrap", [list, iter, aiter_of], ids=["sized", "iterator", "async"])
+@pytest.mark.parametrize("timeout", [None, 5])
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_aclose_before_the_start(
+    helper: str, timeout: float | None, wrap: Callable[[Any], Any]
+) -> None:
+    """R26, R27: a stream closed before it started has started nothing, and gives nothing."""
+    gauge = Gauge()
+    coro = gauge.job("a")
+    given = wrap([coro])
+    stream = make(helper, given, timeout=timeout)
+    await stream.aclose()
+    assert await rest(stream) == []
+    assert now() == 0
+    assert gauge.started == []
+    assert not stream.timed_out
+    if wrap is not list:  # it was left in the iterator
+        coro.close()
+
+
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_aclose_ends_an_anext_that_waits(helper: str) -> None:
+    """R26: whoever waits for the next result gets StopAsyncIteration, once the jobs have ended."""
+    stream = make(helper, [Gauge().job("a")])
+    async with stream:
+        waiting = asyncio.create_task(rest(stream))
+        await asyncio.sleep(1)
+        await stream.aclose()
+        assert await waiting == []
+
+
+@pytest.mark.parametrize("helper", RESULT_STREAMS)
+async def test_iteration_after_an_error_is_over(helper: str) -> None:
+    """R26: after its error a stream gives StopAsyncIteration, in the block and behind it."""
+    stream = make(helper, [fail(KeyError("x"), 1), Gauge().job("a")])
+    async with stream:
+        with pytest.raises(KeyError):
+            await anext(stream)
+        assert await rest(stream) == []
+    assert await rest(stream) == []
+
+
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_second_anext_is_refused(helper: str) -> None:
+    """R26: a second concurrent `anext` is a RuntimeError, and the first goes on undisturbed."""
+    async with make(helper, [value("a", 1)]) as stream:
+        first = asyncio.create_task(stream.__anext__())
+        await settle(2)
+        with pytest.raises(RuntimeError, match="another task"):
+            await anext(stream)
+        assert plain_values([await first]) == ["a"]
+
+
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_entering_twice_is_refused(helper: str) -> None:
+    """R26: entering a stream twice is a RuntimeError; nothing happens to the jobs."""
+    stream = make(helper, [value("a", 1)])
+    async with stream:
+        with pytest.raises(RuntimeError, match="entered already"):
+            async with stream:
+                pass
+        assert await rest(stream) == ["a"]
+    with pytest.raises(RuntimeError, match="entered already"):
+        async with stream:
+            pass
+
+
+# repr
+
+
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_repr_tells_what_it_waits_for(helper: str) -> None:
+    """R26: `repr` names the helper, the stage, and counts running, finished and taken."""
+    taken: list[int] = []
+    given = (value(index, 1 + index) for index in counting(range(3), taken))
+    stream = make(helper, given, max_concurrency=2)
+    assert "not started: 0 running, 0 finished" in repr(stream)
+    async with stream:
+        assert "open: 2 running, 0 finished" in repr(stream)
+        assert "2 taken" in repr(stream)
+        await anext(stream)
+        await settle()
+        assert "open: 2 running, 1 finished (0 not delivered), 3 taken" in repr(stream)
+        await asyncio.sleep(1.5)
+        assert "1 running, 2 finished (1 not delivered)" in repr(stream)
+        assert len(await rest(stream)) == 2
+        assert "ended: 0 running, 3 finished (0 not delivered), 3 taken" in repr(stream)
+    assert repr(stream).startswith(f"<ResultStream of {helper}, ended")
+
+
+@pytest.mark.parametrize("helper", OUTCOME_STREAMS)
+async def test_repr_while_jobs_are_cut_off(helper: str) -> None:
+    """R26: while the jobs that a deadline has cut off clean up, the stream is closing."""
+    seen: list[str] = []
+
+    async def job() -> None:
+        try:
+            await Gauge().job("a")
+        finally:
+            await asyncio.sleep(1)
+            seen.append(repr(stream))
+
+    stream = make(helper, [job()], timeout=1)
+    async with stream:
+        assert len([item async for item in stream]) == 1
+    assert "closing: 1 running" in seen[0]
