@@ -70,7 +70,7 @@ class Cast:
             try:
                 await _turns(job.ticks)
                 if job.kind == "slow":
-                    await asyncio.sleep(1)
+                    await asyncio.sleep(job.delay or 1)
             except asyncio.CancelledError:
                 self.cancelled_again.append(index)
             if job.kind == "fails":

@@ -58,9 +58,8 @@ async def conduct(record: Record) -> None:
             ready.append(("error" if not lost else "deadline" if closing else "external", index))
         elif keeping and isinstance(error, Exception):
             error.add_note(f"raised by input {index}")
-            if helper == "first_success":
-                failures[index] = error
-            else:
+            failures[index] = error
+            if helper != "first_success":
                 close(error)
 
     start()
@@ -98,8 +97,8 @@ async def conduct(record: Record) -> None:
     else:
         for value in [index for how, index in ready if how == "value"]:
             record.dispose(value)
-    failed = [failures[index] for index in sorted(failures)]
-    group = ExceptionGroup("all of them", failed) if failed else None
+    failed = [failures[index] for index in sorted(failures) if helper == "first_success"]
+    group = ExceptionGroup("all that failed", failed) if failed else None
     if verdict is not None:
         raise verdict from group
     if helper in RACES and not record.delivered:

@@ -22,7 +22,7 @@ MOMENTS = tuple(product((0, 1, 2, 3, 4), range(8)))
 
 Kind: TypeAlias = Literal["value", "error", "cancelled", "slow", "fails", "swallows"]
 # How a job ends: the last three return a value too, and differ once they are cancelled: they
-# take a second to clean up, raise from the cleanup, or return their value in spite of it.
+# clean up for as long as they would have worked, raise from the cleanup, or return all the same.
 KINDS: tuple[Kind, ...] = ("value", "error", "cancelled", "slow", "fails", "swallows")
 HARMLESS: tuple[Kind, ...] = ("value", "slow", "fails", "swallows")  # unless they are cancelled
 NOT_CANCELLED: tuple[Kind, ...] = (*HARMLESS, "error")

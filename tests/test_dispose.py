@@ -85,7 +85,7 @@ async def test_losers_of_a_race_are_disposed_of(race: str, dispose: Dispose) -> 
 
 @pytest.mark.parametrize("race", RACES)
 async def test_winner_whose_caller_is_cancelled_is_disposed_of(race: str, dispose: Dispose) -> None:
-    """R23, R29: the caller leaves while the losers are awaited: the winner, too, was for nothing."""
+    """R23, R29: the caller leaves while losers are awaited: the winner, too, was for nothing."""
     ledger = Ledger()
     cancel_at(2)
     with pytest.raises(asyncio.CancelledError):

@@ -282,6 +282,22 @@ async def test_job_closes_its_stream_in_its_first_step(helper: str) -> None:
 
 
 @pytest.mark.parametrize("helper", STREAMS)
+async def test_job_that_closes_in_its_first_step_is_awaited(helper: str) -> None:
+    """R22, R26: it is not cancelled, and awaited, though an eager one is only being started."""
+    ended: list[float] = []
+
+    async def closer() -> None:
+        await stream.aclose()
+        await asyncio.sleep(1)
+        ended.append(now())
+
+    stream = make(helper, [closer()])
+    async with stream:
+        assert await rest(stream) == []
+    assert ended == [1]
+
+
+@pytest.mark.parametrize("helper", STREAMS)
 async def test_value_of_the_job_that_closes_goes_to_dispose(helper: str) -> None:
     """R26, R29: nobody will get what a job returns once it has closed its stream."""
     disposed: list[Any] = []

@@ -144,6 +144,7 @@ async def test_stream_dropped_when_it_has_ended_is_silent(make_stream: Stream) -
 
 # A block has to await its jobs: in a coroutine that is closed no `async with` can.
 WITHOUT_BLOCK = [use for use in USES if not use.endswith("-block")]
+FAIL_FAST_WITHOUT_BLOCK = [use for use in WITHOUT_BLOCK if use.partition("-")[0] in FAIL_FAST]
 
 
 async def wait_for_wait(coro: Any, until: float) -> None:

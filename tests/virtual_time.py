@@ -1,4 +1,4 @@
-"""An event loop in virtual time, for tests: `sleep(3600)` takes none, and order is the same each run.
+"""An event loop in virtual time, for tests: `sleep(3600)` takes none, and order is always the same.
 
 It stands on `asyncio.BaseEventLoop` alone: no selector, no sockets, no threads. What would wait
 for ever is an error that names the tasks and what they wait for.
@@ -58,7 +58,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
             raise Livelock(f"100,000 turns of the loop at {self._now} s")
         if timeout is None:
             waiting = "\n".join(f"  {task!r}" for task in asyncio.all_tasks(self))
-            raise Deadlock(f"at {self._now} s nothing is left to happen, and these wait:\n{waiting}")
+            raise Deadlock(
+                f"at {self._now} s nothing is left to happen, and these wait:\n{waiting}"
+            )
         if timeout > 0:
             self._now = self._scheduled[0]._when  # type: ignore[attr-defined]
             self._turns_at_now = 0

@@ -103,6 +103,11 @@ class AsyncioBackend:
                     except asyncio.CancelledError as exc:
                         cancelled = exc
                     event = until()
+            if cancelled is None:
+                try:
+                    await _anyio_checkpoint()
+                except asyncio.CancelledError as exc:
+                    cancelled = exc
             return cancelled
         finally:
             del cancelled  # its traceback holds this frame: R30
@@ -141,6 +146,14 @@ def _anyio_shield() -> AbstractContextManager[Any]:
     """
     anyio = sys.modules.get("anyio")
     return nullcontext() if anyio is None else anyio.CancelScope(shield=True)
+
+
+async def _anyio_checkpoint() -> None:
+    """Hear of a cancel scope that was cancelled while the shield was up (R23)."""
+    if "anyio" in sys.modules:
+        from anyio.lowlevel import checkpoint_if_cancelled
+
+        await checkpoint_if_cancelled()
 
 
 async def _awaiting(aw: Any) -> Any:
