@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from itertools import count
 from typing import Any, NamedTuple, TypeAlias
 
+import anyio
+
 import virtual_time
 import waitkit
 from jobs import COLLECTORS, RACES, STREAMS
@@ -193,19 +195,26 @@ class _Ready(deque[Any]):
 
 
 def cancel_at_every_tick(
-    scenario: Scenario, *, mode: virtual_time.Mode = "default", twice: bool = False
+    scenario: Scenario,
+    *,
+    mode: virtual_time.Mode = "default",
+    twice: bool = False,
+    scoped: bool = False,
 ) -> int:
     """Rerun a scenario with its caller cancelled at each moment of it; return the number of runs.
 
     Once: at every turn of the loop, and before every callback in it. `twice`: at every pair of
-    turns. After each run: every job that started has ended and finished its cleanup before the
-    helper returned, was cancelled once at most, and its value was taken or disposed of; the
-    cancellation came out, with the message of the last, if and only if it came before the end; the
-    count of `Task.cancelling` is right; nothing is left running, and the loop did not complain.
+    turns. `scoped`: not the task is cancelled, but a scope of anyio around the scenario.
+
+    After each run: every job that started has ended and finished its cleanup before the helper
+    returned, was cancelled once at most, and its value was taken or disposed of; the cancellation
+    came out, with the message of the last, if and only if it came before the end; the count of
+    `Task.cancelling` is right; nothing is left running, and the loop did not complain. (A scope
+    keeps the cancellation to itself; there nothing else comes out, and the loop has not spun.)
     """
     runs: list[Run] = []
     for first in count():
-        run = _run(scenario, mode, (first,), every_callback=not twice)
+        run = _run(scenario, mode, (first,), every_callback=not twice, scoped=scoped)
         runs.append(run)
         if not run.cancels:
             break
@@ -222,20 +231,33 @@ def cancel_at_every_tick(
 
 
 def _run(
-    scenario: Scenario, mode: virtual_time.Mode, at: Iterable[int], *, every_callback: bool
+    scenario: Scenario,
+    mode: virtual_time.Mode,
+    at: Iterable[int],
+    *,
+    every_callback: bool,
+    scoped: bool = False,
 ) -> Run:
     loop = virtual_time.new_loop(mode)
     asyncio.set_event_loop(loop)
     ledger = Ledger()
     due = sorted(at)
     cancels = moments = 0
+    scope: anyio.CancelScope | None = None
 
     def moment() -> None:
         nonlocal cancels, moments
         while due and due[0] == moments:
-            cancels += caller.cancel(f"cancellation {len(due)} from the end")
+            cancels += cancel(f"cancellation {len(due)} from the end")
             del due[0]
         moments += 1
+
+    def cancel(message: str) -> bool:
+        if not scoped:
+            return caller.cancel(message)
+        if scope is not None:
+            scope.cancel()
+        return not caller.done()
 
     def turn(timeout: float | None) -> None:
         moment()
@@ -243,8 +265,15 @@ def _run(
         pass_time(0 if loop._ready else timeout)  # type: ignore[attr-defined]
 
     async def call() -> None:
+        nonlocal scope
         try:
-            await scenario(ledger)
+            if scoped:
+                with anyio.CancelScope() as scope:
+                    if cancels:  # before there was a scope
+                        scope.cancel()
+                    await scenario(ledger)
+            else:
+                await scenario(ledger)
         finally:
             left = asyncio.all_tasks() - {caller}
             assert not left, f"still running when the helper returned: {left}"
@@ -265,12 +294,16 @@ def _run(
         try:
             assert not isinstance(error, AssertionError), error
             ledger.check()
-            if isinstance(error, asyncio.CancelledError):
+            if scoped:
+                assert not isinstance(error, asyncio.CancelledError), "out of its scope"
+                assert loop.turns < 1000, "the loop has been spinning"
+                assert not (cancels and error), f"{error!r} broke through the scope"
+            elif isinstance(error, asyncio.CancelledError):
                 assert cancels, "a cancellation out of nowhere"
                 assert error.args == spy.thrown[-1].args
             else:
                 assert not cancels, f"the cancellation was swallowed, and {error!r} came out"
-            assert caller.cancelling() == cancels
+            assert caller.cancelling() == (0 if scoped else cancels)
             left = asyncio.all_tasks(loop)
             assert not left, f"left running: {left}"
         except AssertionError as failed:

@@ -21,9 +21,8 @@ settings.register_profile("long", max_examples=10_000, deadline=None)
 settings.load_profile("default")
 
 
-def pytest_collection_finish() -> None:
+def pytest_runtest_logfinish() -> None:
     """Let the collection after each test look only at what that test has made."""
-    gc.collect()
     gc.freeze()
 
 

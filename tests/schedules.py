@@ -7,7 +7,7 @@ Delays are small whole seconds, so that many things happen in the same tick.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from itertools import product
+from itertools import permutations, product
 from typing import Any, Literal, TypeAlias
 
 from hypothesis import strategies as st
@@ -115,39 +115,44 @@ def schedules(
 ) -> st.SearchStrategy[Schedule]:
     """Schedules of up to six jobs; with `distinct` no two of them can end at the same time."""
     least, most = cancels if isinstance(cancels, tuple) else (0, cancels)
-    # One choice for each job and not three, and few choices in all: it halves the time of a draw.
-    delays = (1,) if distinct else (0, 1, 2, 3)
-    turns = (0,) if distinct else (0, 1, 2)
-    job = st.sampled_from([Job(*each) for each in product(delays, kinds, turns)])
+    # Few choices, each out of many: that halves the time of a draw.
+    delays, turns = ((0, 1, 2, 3), (0, 1, 2)) if not distinct else ((1,), (0,))
+    jobs = st.lists(
+        st.sampled_from([Job(*each) for each in product(delays, kinds, turns)]), max_size=6
+    )
     bounds: list[tuple[int | None, int | None]] = [(None, None)]
     if limits:
         bounds += [(n, m) for n in (1, 2, 3, 9) for m in (None, n, n + 1, n + 3)]
-    moments = st.lists(st.sampled_from(MOMENTS), min_size=least, max_size=most)
-    options: list[dict[str, Any]] = [
-        {"pause": pause, "leaves": count, "bare": is_bare}
-        for is_bare in ((False, True) if bare else (False,))
-        for count in ((None, 1, 2, 4) if leaves else (None,))
-        for pause in pauses
-    ]
-    consumers = st.sampled_from(options)
+    bare_or_not = (False, True) if bare else (False,)
+    stays_or_leaves = (None, 1, 2, 4) if leaves else (None,)
+    # Sums of different powers of two differ, whatever waits for what.
+    powers = list(permutations([1, 2, 4, 8, 16, 32])) if distinct else [None]
 
-    @st.composite
-    def draw_schedule(draw: st.DrawFn) -> Schedule:
-        jobs = draw(st.lists(job, max_size=6))
-        if distinct:  # sums of different powers of two differ, whatever waits for what
-            powers = draw(st.permutations([1 << n for n in range(len(jobs))]))
-            jobs = [replace(job, delay=delay) for job, delay in zip(jobs, powers, strict=True)]
-        limit, buffersize = draw(st.sampled_from(bounds))
+    def build(drawn: tuple[Any, ...]) -> Schedule:
+        jobs, powers, (limit, buffersize), (shape, timeout), consumer, cancels, others = drawn
+        if powers is not None:
+            jobs = [replace(job, delay=delay) for job, delay in zip(jobs, powers, strict=False)]
+        is_bare, count, pause = consumer
         return Schedule(
-            tuple(jobs),
-            shape=draw(st.sampled_from(shapes)),
+            jobs=tuple(jobs),
+            shape=shape,
             limit=limit,
             buffersize=buffersize,
-            timeout=draw(st.sampled_from(timeouts)) if len(timeouts) > 1 else timeouts[0],
-            cancels=tuple(draw(moments)) if most else (),
-            **draw(consumers),
-            slow_dispose=draw(st.booleans()),
-            mode=draw(st.sampled_from(MODES)),
+            timeout=timeout,
+            cancels=tuple(cancels),
+            pause=pause,
+            leaves=count,
+            bare=is_bare,
+            slow_dispose=others[0],
+            mode=others[1],
         )
 
-    return draw_schedule()
+    return st.tuples(
+        jobs,
+        st.sampled_from(powers),
+        st.sampled_from(bounds),
+        st.sampled_from(list(product(shapes, timeouts))),
+        st.sampled_from(list(product(bare_or_not, stays_or_leaves, pauses))),
+        st.lists(st.sampled_from(MOMENTS), min_size=least, max_size=most),
+        st.sampled_from(list(product((False, True), MODES))),
+    ).map(build)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, TypeAlias
 
@@ -233,6 +234,99 @@ def test_caller_of_cancel_and_wait_cancelled_at_any_moment(
                         ledger.take(task.result())
 
     cancel_at_every_tick(run, mode=mode, twice=twice)
+
+
+# --- streams and races at what only they can do
+
+
+async def staggered(ledger: Ledger) -> None:
+    fails = ledger.job("a", 5, error=ValueError("a"))
+    jobs = [fails, ledger.job("b", 9, cleanup=1), ledger.job("c", 1.5, cleanup=0.5)]
+    await USES["first_success"](ledger, jobs, stagger=0.5, dispose=ledger.dispose_slowly)
+
+
+async def adding_and_draining(ledger: Ledger) -> None:
+    stream = waitkit.as_completed_results(
+        [ledger.job("a", 1)], max_concurrency=2, buffersize=3, dispose=ledger.dispose
+    )
+    async with stream:
+        async for item in stream:
+            ledger.take(item)
+            if len(ledger.taken) < 4:
+                stream.add(ledger.job(f"{item}+", 1, cleanup=0.5))
+                stream.extend(ledger.job(f"{item}{place}", 0.5) for place in "12")
+            if len(ledger.taken) == 5:
+                stream.drain()
+            await asyncio.sleep(0.1)
+
+
+async def closed_by_its_jobs(ledger: Ledger) -> None:
+    async def close(name: str) -> str:
+        await asyncio.sleep(1)
+        await stream.aclose()
+        return await ledger.job(name, None)
+
+    jobs = [ledger.job("a", 0.5), close("b"), close("c"), ledger.job("d", 9, cleanup=1)]
+    stream = waitkit.as_completed_results(jobs, dispose=ledger.dispose_slowly)
+    async with stream:
+        async for item in stream:
+            ledger.take(item)
+
+
+async def adopted_and_borrowed(ledger: Ledger) -> None:
+    task = asyncio.ensure_future(ledger.job("a", 2, cleanup=1))
+    lent: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    aws: list[Any] = [task, task, waitkit.borrowed(lent), ledger.job("b", 9, refuses=1)]
+    stream = waitkit.as_completed_outcomes(aws, timeout=4, dispose=ledger.dispose)
+    async with stream:
+        async for outcome in stream:
+            if outcome.index != 1:  # which is the first again
+                ledger.take(outcome)
+    assert not lent.cancelled()
+
+
+async def source_that_refuses_to_be_cancelled(ledger: Ledger) -> None:
+    async def source() -> AsyncIterator[Any]:
+        ledger.started.append("source")
+        try:
+            yield ledger.job("a", 1)
+            await ledger.see_through("source", 2)
+            yield ledger.job("b", 1)
+            yield ledger.job("c", 1)
+        finally:
+            if not ledger.cancelled["source"]:
+                await ledger.see_through("source", 1)
+            ledger.ended.append("source")
+
+    await USES["as_completed_results-block"](ledger, source(), max_concurrency=1)
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("mode", FAST_MODES)
+@pytest.mark.parametrize("twice", [False, True])
+@pytest.mark.parametrize(
+    "case",
+    [
+        staggered,
+        adding_and_draining,
+        closed_by_its_jobs,
+        adopted_and_borrowed,
+        source_that_refuses_to_be_cancelled,
+    ],
+)
+def test_caller_cancelled_at_any_moment_of_what_only_some_can_do(
+    case: Scenario, twice: bool, mode: virtual_time.Mode
+) -> None:
+    """R22, R23, R29: the same where inputs come late, are somebody else's, or close the stream."""
+    cancel_at_every_tick(case, mode=mode, twice=twice)
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("use", USES)
+def test_caller_cancelled_twice_without_anyio(use: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R23: what awaits the jobs does not rest on anyio, only what shields that from its scopes."""
+    monkeypatch.delitem(sys.modules, "anyio", raising=False)
+    cancel_at_every_tick(scenario(use, disposal_that_takes_time), twice=True)
 
 
 # --- cancelled in the middle of a step, by what a helper calls itself

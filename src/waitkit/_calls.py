@@ -80,7 +80,8 @@ async def conduct(crew: Crew) -> None:
             crew.close()
             crew.disband()
     except GeneratorExit:  # nothing can be awaited any more in a coroutine that is closed
-        abandon(crew)
+        if not crew.over:
+            abandon(crew)
         raise
     finally:
         del cancelled  # its traceback holds this frame: R30

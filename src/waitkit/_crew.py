@@ -119,7 +119,8 @@ class Crew:
 
     @property
     def over(self) -> bool:
-        return self.closing and self._ending.ended(None)
+        ended = self._ending.ended(None) and not self._starter.filling
+        return self.closing and ended
 
     def start(self) -> None:
         """Start the clock, and as many jobs as may run."""
@@ -163,9 +164,8 @@ class Crew:
                 self._starter.refill()
             return
         # Too late: it is given up like all that was left then.
-        late = self._give_up()
-        if late and self._expired:
-            self._cut_off(late)
+        if self._give_up() and self._expired:
+            self._cut_off()
         self._roster.cancel()
         self._wake()
 
@@ -329,30 +329,29 @@ class Crew:
             return
         self._expired = True
         punctual = {job for job in self._running if job.done()}
-        late = len(self._running) - len(punctual | self._strays)
-        late += self._shut(keeping=self._outcomes and not self._race)
+        late = len(punctual | self._strays) < len(self._running)
+        late |= self._shut(keeping=self._outcomes and not self._race)
         self._punctual |= punctual - self._strays
         if late:
-            self._cut_off(late)
+            self._cut_off()
         self._roster.cancel()
 
-    def _cut_off(self, late: int) -> None:
+    def _cut_off(self) -> None:
         self.timed_out = True
         if not self._keeping and self._verdict is None:
             self._verdict = DeadlineError(
-                f"waitkit.{self.policy.helper}: {late} or more of the inputs had not finished "
-                f"after {self.policy.timeout:g} seconds"
+                f"waitkit.{self.policy.helper}: not finished after {self.policy.timeout:g} seconds"
             )
 
-    def _shut(self, *, keeping: bool = False) -> int:
+    def _shut(self, *, keeping: bool = False) -> bool:
         """Take no more, and want no more unless `keeping`; the caller has the jobs cancelled.
 
-        Gives back how many inputs had not started and were given up.
+        Tells whether inputs were given up.
         """
         first, self.closing, self._keeping = not self.closing, True, keeping
         if not keeping:
             self._punctual.clear()
-        late = 0
+        late = False
         if first:
             if self._timer is not None:
                 self._timer.cancel()
@@ -364,16 +363,16 @@ class Crew:
         self._wake()
         return late
 
-    def _give_up(self) -> int:
+    def _give_up(self) -> bool:
         """Close what has never started; what others have started is to be cancelled (R1, R17)."""
-        late = int(self._intake.open_ended(everything=self._keeping))
+        late = self._intake.open_ended(everything=self._keeping)
         try:
             for key, aw in self._starter.give_up(everything=self._keeping):
                 job = self._enlist(key, aw)
                 if self._expired and job is not None and job.done():
                     self._punctual.add(job)
                     continue
-                late += 1
+                late = True
                 if job is None and self._keeping:
                     self.results.cancelled(self._starter.number(key), "deadline", started=False)
         except Exception as error:

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
+    Awaitable,
     Callable,
     Collection,
     Generator,
@@ -36,7 +37,7 @@ def is_awaitable(aw: object) -> bool:
 
 
 @final
-class Borrowed(Generic[T_co]):
+class Borrowed(Awaitable[T_co]):
     """What `borrowed` returns: a Future that is waited for and never cancelled."""
 
     __slots__ = ("future",)

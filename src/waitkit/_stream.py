@@ -135,7 +135,8 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
         """Cancel the jobs that still run and await them; what they return goes to ``dispose``.
 
         Closing twice does no harm. A job may close its own stream: it is not cancelled, and does
-        not wait for itself. A failure that has not been raised yet is logged.
+        not wait for itself. *Caution:* it has to do so itself, not in a Task that it then awaits,
+        for each would wait for the other. A failure that has not been raised yet is logged.
 
         Raises:
             asyncio.CancelledError: the caller was cancelled meanwhile; the jobs have ended all

@@ -79,6 +79,9 @@ async def futures_are_inputs(
     assert_type(await waitkit.first_error([future]), list[int])
     assert_type(await waitkit.first_error((future, text())), tuple[int, str])
     assert_type(await waitkit.first_error((waitkit.borrowed(task), text())), tuple[int, str])
+    assert_type(await waitkit.first_error([number(), waitkit.borrowed(task)]), list[int])
+    stop = waitkit.borrowed(task)
+    assert_type(await waitkit.first_completed({"a": number(), "stop": stop}), tuple[str, int])
 
 
 async def partial_is_typed_by_key_and_value() -> None:
