@@ -142,7 +142,12 @@ class Record(Cast):
         try:
             await self._conduct(self)
         except (Exception, asyncio.CancelledError) as error:
-            self.raised = error.with_traceback(None)  # or its frames would keep a bare stream
+            self.raised = error
+        for each in (self.raised, *self.errors):
+            if each is not None:
+                each.__traceback__ = (
+                    None  # whose frames would keep a bare stream from being dropped
+                )
         self.returned_at = loop.time()
         self.cancelling = task.cancelling()
         self.running_at_return = self.find_running()
