@@ -11,10 +11,28 @@ from itertools import count
 from typing import Any, NamedTuple, TypeAlias
 
 import anyio
+import pytest
 
 import virtual_time
 import waitkit
-from jobs import COLLECTORS, RACES, STREAMS
+from jobs import COLLECTORS, RACES, STREAMS, at
+
+
+def current_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
+def cancel_at(when: float, message: str | None = None) -> None:
+    """Have the current task cancelled at that time of the loop's clock."""
+    at(when, current_task().cancel, message)
+
+
+Stream: TypeAlias = Callable[..., waitkit.ResultStream[Any]]
+each_stream = pytest.mark.parametrize(
+    "make_stream", [getattr(waitkit, name) for name in STREAMS], ids=STREAMS
+)
 
 
 class Ledger:

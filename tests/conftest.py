@@ -43,7 +43,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     names = inspect.signature(function).parameters
     arguments: dict[str, Any] = {name: pyfuncitem.funcargs[name] for name in names}
-    mode = pyfuncitem.callspec.params["loop_mode"]
+    mode: Any = pyfuncitem.callspec.params["loop_mode"]
 
     async def main() -> None:
         await function(**arguments)

@@ -113,6 +113,8 @@ class Record(Cast):
 
         loop.turn = watched  # type: ignore[method-assign]  # a look at every turn of the loop
         await loop.create_task(self._caller())
+        if self.schedule.mode == "eager":
+            gc.collect()  # a first step that raises makes a cycle that holds a bare stream, too
         await asyncio.sleep(100)  # what was left running would go on now
         if self.schedule.bare:  # which is cleaned up when the stream is dropped (R25)
             self.unclosed = self.find_unclosed()
@@ -144,10 +146,8 @@ class Record(Cast):
         except (Exception, asyncio.CancelledError) as error:
             self.raised = error
         for each in (self.raised, *self.errors):
-            if each is not None:
-                each.__traceback__ = (
-                    None  # whose frames would keep a bare stream from being dropped
-                )
+            if each is not None:  # or the frames would keep a bare stream
+                each.__traceback__ = None
         self.returned_at = loop.time()
         self.cancelling = task.cancelling()
         self.running_at_return = self.find_running()

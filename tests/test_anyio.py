@@ -13,7 +13,7 @@ import pytest
 
 import virtual_time
 import waitkit
-from cancelling import USES, Ledger, cancel_at_every_tick
+from cancelling import USES, Ledger, cancel_at_every_tick, current_task
 from jobs import FAIL_FAST, STREAMS, at, now
 
 FAIL_FAST_USES = [use for use in USES if use.partition("-")[0] in FAIL_FAST]
@@ -43,8 +43,7 @@ def slow_jobs(ledger: Ledger) -> list[Any]:
 async def test_move_on_after_around_a_helper(use: str) -> None:
     """R22, R23: the jobs finish their cleanup, then the block is left; the loop does not spin."""
     ledger = Ledger()
-    task = asyncio.current_task()
-    assert task is not None
+    task = current_task()
     with anyio.move_on_after(1) as scope:
         await USES[use](ledger, slow_jobs(ledger))
     ledger.check()
@@ -217,8 +216,7 @@ def test_scope_cancelled_at_any_moment(use: str, mode: virtual_time.Mode) -> Non
 async def test_native_cancellation_inside_a_scope(use: str) -> None:
     """R23: asyncio's own cancellation passes through anyio's scopes, its message included."""
     ledger = Ledger()
-    task = asyncio.current_task()
-    assert task is not None
+    task = current_task()
     at(1, task.cancel, "natively")
     with pytest.raises(asyncio.CancelledError, match="natively"), anyio.CancelScope() as scope:
         await USES[use](ledger, slow_jobs(ledger))
@@ -232,8 +230,7 @@ async def test_native_cancellation_inside_a_scope(use: str) -> None:
 async def test_native_cancellation_after_a_scope_was_cancelled(use: str) -> None:
     """R23: it is not lost in the shield, though the scope had cancelled the helper already."""
     ledger = Ledger()
-    task = asyncio.current_task()
-    assert task is not None
+    task = current_task()
     at(2, task.cancel, "natively")
     with pytest.raises(asyncio.CancelledError, match="natively"):  # noqa: PT012
         with anyio.move_on_after(1):

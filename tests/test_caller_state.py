@@ -8,16 +8,10 @@ import logging
 import pytest
 
 import waitkit
-from cancelling import USES, Ledger
+from cancelling import USES, Ledger, cancel_at, current_task
 from jobs import FAIL_FAST, RESULT_STREAMS, at, now
 
 FAIL_FAST_USES = [use for use in USES if use.partition("-")[0] in FAIL_FAST]
-
-
-def current_task() -> asyncio.Task[object]:
-    task = asyncio.current_task()
-    assert task is not None
-    return task
 
 
 # --- timeouts
@@ -230,7 +224,7 @@ async def test_cancellation_during_the_cleanup_of_a_failure(
     """R23: it comes out, and the failure it displaces is its context, and on the logger."""
     ledger = Ledger()
     failure = ValueError("a")
-    at(2, current_task().cancel, "meanwhile")
+    cancel_at(2, "meanwhile")
     with pytest.raises(asyncio.CancelledError, match="meanwhile") as caught:
         await USES[use](ledger, [ledger.job("a", 1, error=failure), ledger.job("b", 9, cleanup=2)])
     ledger.check()
@@ -247,7 +241,7 @@ async def test_cancellation_of_an_anext_during_the_cleanup_comes_out_at_once(use
     failure = ValueError("a")
     jobs = [ledger.job("a", 1, error=failure), ledger.job("b", 9, cleanup=2)]
     async with getattr(waitkit, use.partition("-")[0])(jobs) as stream:
-        at(2, current_task().cancel)
+        cancel_at(2)
         with pytest.raises(asyncio.CancelledError):
             await anext(stream)
         assert now() == 2
@@ -265,7 +259,7 @@ async def test_deadline_that_a_cancellation_displaces(
 ) -> None:
     """R12, R23: a deadline that is never raised is the context of the cancellation, and no news."""
     ledger = Ledger()
-    at(2, current_task().cancel)
+    cancel_at(2)
     with pytest.raises(asyncio.CancelledError) as caught:
         await USES[use](ledger, [ledger.job("a", 9, cleanup=2)], timeout=1)
     ledger.check()

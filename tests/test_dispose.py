@@ -10,18 +10,12 @@ from typing import Any
 import pytest
 
 import waitkit
-from cancelling import USES, Ledger
+from cancelling import USES, Ledger, cancel_at, current_task
 from jobs import FAIL_FAST, OUTCOME_STREAMS, RACES, STREAMS, at, now, value
 
 FAIL_FAST_USES = [use for use in USES if use.partition("-")[0] in FAIL_FAST]
 COLLECTING_USES = [use for use in FAIL_FAST_USES if use != "first_completed"]
 BLOCK_USES = [f"{name}-block" for name in STREAMS]
-
-
-def cancel_at(when: float) -> None:
-    task = asyncio.current_task()
-    assert task is not None
-    at(when, task.cancel)
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -312,8 +306,7 @@ async def test_dispose_that_cancels_itself_is_no_cancellation_of_the_caller(
 async def test_cancellations_do_not_cut_a_disposal_short(use: str) -> None:
     """R23, R29: it is awaited to its end, whatever comes, and the last cancellation comes out."""
     ledger = Ledger()
-    task = asyncio.current_task()
-    assert task is not None
+    task = current_task()
     jobs = [ledger.job("a", 99, refuses=1), ledger.job("b", 99, refuses=1)]
     for when in (0.5, 1.75, 2.25):
         at(when, task.cancel, f"at {when}")

@@ -4,29 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import virtual_time
 import waitkit
-from cancelling import USES, Ledger
-from jobs import FAIL_FAST, STREAMS, settle
-
-Stream = Callable[..., waitkit.ResultStream[Any]]
-
-
-@pytest.fixture(params=STREAMS)
-def make_stream(request: pytest.FixtureRequest) -> Stream:
-    """Each of the four functions that make a stream."""
-    stream: Stream = getattr(waitkit, request.param)
-    return stream
-
-
-def forever() -> asyncio.Future[Any]:
-    return asyncio.get_running_loop().create_future()
-
+from cancelling import USES, Ledger, Stream, each_stream
+from jobs import FAIL_FAST, future, settle
 
 # --- R25: a stream that is dropped
 
@@ -37,6 +22,7 @@ async def consume_one(stream: waitkit.ResultStream[Any], ledger: Ledger) -> None
         break
 
 
+@each_stream
 async def test_stream_dropped_by_break_warns_and_cancels_its_jobs(make_stream: Stream) -> None:
     """R25: the jobs are cancelled when the stream goes, and its user is told how to do better."""
     ledger = Ledger()
@@ -48,6 +34,7 @@ async def test_stream_dropped_by_break_warns_and_cancels_its_jobs(make_stream: S
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+@each_stream
 async def test_stream_dropped_with_no_job_running_is_silent(make_stream: Stream) -> None:
     """R25, R29: a break when all jobs have ended harms nothing; the values left are disposed of."""
     ledger = Ledger()
@@ -62,6 +49,7 @@ async def test_stream_dropped_with_no_job_running_is_silent(make_stream: Stream)
     assert ledger.disposed == ["b"]
 
 
+@each_stream
 async def test_stream_dropped_in_a_cycle_is_found_by_the_collector(make_stream: Stream) -> None:
     """R25: the jobs do not keep a stream alive, and a cycle only until the next collection."""
     ledger = Ledger()
@@ -77,6 +65,7 @@ async def test_stream_dropped_in_a_cycle_is_found_by_the_collector(make_stream: 
     assert sorted(ledger.ended) == ["a", "b"]
 
 
+@each_stream
 async def test_stream_dropped_after_a_body_was_cancelled(make_stream: Stream) -> None:
     """R25: a bare `async for` whose body is cancelled drops its stream as well."""
     ledger = Ledger()
@@ -84,7 +73,7 @@ async def test_stream_dropped_after_a_body_was_cancelled(make_stream: Stream) ->
     async def consume() -> None:
         async for item in make_stream([ledger.job("a", 1), ledger.job("b", 9, cleanup=1)]):
             ledger.take(item)
-            await forever()
+            await future()
 
     task = asyncio.ensure_future(consume())
     await asyncio.sleep(2)
@@ -96,6 +85,7 @@ async def test_stream_dropped_after_a_body_was_cancelled(make_stream: Stream) ->
     assert sorted(ledger.ended) == ["a", "b"]
 
 
+@each_stream
 @pytest.mark.real_time
 async def test_stream_dropped_in_another_thread(make_stream: Stream) -> None:
     """R25: whichever thread drops it last, the jobs are cancelled in theirs."""
@@ -104,7 +94,7 @@ async def test_stream_dropped_in_another_thread(make_stream: Stream) -> None:
 
     async def job() -> None:
         try:
-            await forever()
+            await future()
         finally:
             cancelled_in.set_result(asyncio.get_running_loop())
 
@@ -120,6 +110,7 @@ async def test_stream_dropped_in_another_thread(make_stream: Stream) -> None:
     await settle()
 
 
+@each_stream
 async def test_stream_that_never_started_leaves_python_its_warning(make_stream: Stream) -> None:
     """R27: of a stream that was only made, nothing is told but that its coroutine never ran."""
 
@@ -132,6 +123,7 @@ async def test_stream_that_never_started_leaves_python_its_warning(make_stream: 
     assert [warning.category for warning in warned] == [RuntimeWarning]
 
 
+@each_stream
 async def test_stream_dropped_when_it_has_ended_is_silent(make_stream: Stream) -> None:
     """R25: a bare `async for` that runs to its end needs no block."""
     ledger = Ledger()
@@ -199,7 +191,7 @@ def test_loop_closed_under_a_running_helper(use: str) -> None:
     """R25: nothing is to be done any more, and asyncio's complaints of lost tasks are the only."""
 
     async def job() -> str:
-        await forever()
+        await future()
         return "never"
 
     async def call() -> None:

@@ -12,22 +12,8 @@ import pytest
 
 import virtual_time
 import waitkit
-from cancelling import USES, Ledger
-from jobs import DATA, RESULT_STREAMS, STREAMS, at, now, settle
-
-Stream = Callable[..., waitkit.ResultStream[Any]]
-
-
-@pytest.fixture(params=STREAMS)
-def make_stream(request: pytest.FixtureRequest) -> Stream:
-    """Each of the four functions that make a stream."""
-    stream: Stream = getattr(waitkit, request.param)
-    return stream
-
-
-def forever() -> asyncio.Future[Any]:
-    return asyncio.get_running_loop().create_future()
-
+from cancelling import USES, Ledger, Stream, cancel_at, each_stream
+from jobs import DATA, RESULT_STREAMS, future, now, settle
 
 # --- R22: a job that refuses to end
 
@@ -65,8 +51,8 @@ async def test_job_that_refuses_to_end_is_named_once_after_ten_seconds(use: str)
         ledger.job("d", 99, cleanup=30),
     ]
     with listening() as heard:
-        at(1, asyncio.current_task().cancel)  # type: ignore[union-attr]
-        at(25, asyncio.current_task().cancel)  # type: ignore[union-attr]
+        cancel_at(1)
+        cancel_at(25)
         with pytest.raises(asyncio.CancelledError):
             await USES[use](ledger, jobs)
     ledger.check()
@@ -120,7 +106,7 @@ async def test_job_that_refuses_at_a_deadline_is_named(name: str) -> None:
 
 async def test_borrowed_task_is_not_awaited_nor_named() -> None:
     """R1, R22: nobody waits for what is borrowed, and nobody complains of it."""
-    task = asyncio.ensure_future(forever())
+    task = asyncio.ensure_future(future())
     with listening() as heard, pytest.raises(waitkit.DeadlineError):
         await waitkit.first_error([waitkit.borrowed(task)], timeout=1)
     await asyncio.sleep(60)
@@ -171,11 +157,11 @@ async def leave_by_aclose(stream: waitkit.ResultStream[Any], ledger: Ledger) -> 
 
 
 async def leave_by_cancellation(stream: waitkit.ResultStream[Any], ledger: Ledger) -> None:
-    at(2, asyncio.current_task().cancel)  # type: ignore[union-attr]
+    cancel_at(2)
     with pytest.raises(asyncio.CancelledError):  # noqa: PT012
         async with stream:
             ledger.take(await anext(stream))
-            await forever()
+            await future()
 
 
 async def leave_without_looking(stream: waitkit.ResultStream[Any], ledger: Ledger) -> None:
@@ -198,6 +184,7 @@ async def leave_by_closing_a_generator(stream: waitkit.ResultStream[Any], ledger
         ledger.take(await anext(items))
 
 
+@each_stream
 @pytest.mark.parametrize(
     "leave",
     [
@@ -228,6 +215,7 @@ async def test_leaving_a_block_ends_all_jobs(
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+@each_stream
 async def test_leaving_a_block_with_untaken_inputs_closes_them(make_stream: Stream) -> None:
     """R22, R27: inputs that were still waiting for a slot never start, and are closed."""
     ledger = Ledger()
@@ -241,6 +229,7 @@ async def test_leaving_a_block_with_untaken_inputs_closes_them(make_stream: Stre
 # --- R24: a cancelled anext
 
 
+@each_stream
 async def test_cancelled_anext_in_a_block_harms_nothing(make_stream: Stream) -> None:
     """R24: one that is given up again and again still delivers everything, in order, once."""
     ledger = Ledger()
@@ -260,6 +249,7 @@ async def test_cancelled_anext_in_a_block_harms_nothing(make_stream: Stream) -> 
     ledger.check()
 
 
+@each_stream
 @pytest.mark.parametrize("mode", virtual_time.MODES)
 def test_anext_cancelled_at_any_moment_loses_nothing(
     make_stream: Stream, mode: virtual_time.Mode
@@ -306,6 +296,7 @@ def test_anext_cancelled_at_any_moment_loses_nothing(
     assert moment > 3
 
 
+@each_stream
 async def test_anext_cancelled_in_a_task_of_its_own(make_stream: Stream) -> None:
     """R24: it need not be the task that holds the block which waits, and is cancelled."""
     ledger = Ledger()
@@ -318,13 +309,14 @@ async def test_anext_cancelled_in_a_task_of_its_own(make_stream: Stream) -> None
     assert ledger.taken == ["a"]
 
 
+@each_stream
 async def test_cancelled_anext_without_a_block_closes_the_stream(make_stream: Stream) -> None:
     """R24: nobody else would clean up there, so all jobs are awaited before it comes out."""
     ledger = Ledger()
     stream = make_stream(
         [ledger.job("a", 9, cleanup=2), ledger.job("b", 9)], dispose=ledger.dispose
     )
-    at(1, asyncio.current_task().cancel, "enough")  # type: ignore[union-attr]
+    cancel_at(1, "enough")
     with pytest.raises(asyncio.CancelledError, match="enough"):
         await anext(stream)
     ledger.check()
@@ -334,13 +326,14 @@ async def test_cancelled_anext_without_a_block_closes_the_stream(make_stream: St
         stream.add(ledger.job("late"))
 
 
+@each_stream
 async def test_aclose_that_is_cancelled_has_closed_all_the_same(make_stream: Stream) -> None:
     """R23, R24: a cancellation does not cut `aclose` short."""
     ledger = Ledger()
     jobs = [ledger.job("a", 1), ledger.job("b", 9, cleanup=4)]
     stream = make_stream(jobs, dispose=ledger.dispose)
     ledger.take(await anext(stream))
-    at(2, asyncio.current_task().cancel, "enough")  # type: ignore[union-attr]
+    cancel_at(2, "enough")
     with pytest.raises(asyncio.CancelledError, match="enough"):
         await stream.aclose()
     ledger.check()

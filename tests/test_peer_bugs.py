@@ -16,19 +16,20 @@ import pytest
 
 import virtual_time
 import waitkit
-from cancelling import USES, Ledger
-from jobs import DATA, FAIL_FAST, HELPERS, LIMITED, STREAMS, at, fail, now, run_helper, value
-
-
-def cancel_at(when: float, message: str | None = None) -> None:
-    task = asyncio.current_task()
-    assert task is not None
-    at(when, task.cancel, message)
-
-
-def forever() -> asyncio.Future[Any]:
-    return asyncio.get_running_loop().create_future()
-
+from cancelling import USES, Ledger, cancel_at, current_task
+from jobs import (
+    DATA,
+    FAIL_FAST,
+    HELPERS,
+    LIMITED,
+    STREAMS,
+    at,
+    fail,
+    future,
+    now,
+    run_helper,
+    value,
+)
 
 FAIL_FAST_USES = [use for use in USES if use.partition("-")[0] in FAIL_FAST]
 
@@ -86,8 +87,7 @@ async def test_b3_the_callers_cancellation_is_not_swallowed(use: str) -> None:
     cancel_at(1, "the caller's")
     with pytest.raises(asyncio.CancelledError, match="the caller's"):
         await USES[use](ledger, [ledger.job("a", 9)])
-    task = asyncio.current_task()
-    assert task is not None
+    task = current_task()
     assert task.cancelling() == 1
 
 
@@ -120,7 +120,7 @@ async def test_b15_the_callers_cancellation_is_no_outcome(name: str) -> None:
     """B15: `gather(return_exceptions=True)` recorded it as a result (cpython 76865)."""
     cancel_at(1)
     with pytest.raises(asyncio.CancelledError):
-        await run_helper(name, [value("a", 1), forever()])
+        await run_helper(name, [value("a", 1), future()])
 
 
 @pytest.mark.parametrize("exit_error", [KeyboardInterrupt, SystemExit])
@@ -226,7 +226,7 @@ async def test_b8_each_input_gives_one_outcome_however_it_ends(name: str) -> Non
     early.cancel()
     late: asyncio.Task[Any] = asyncio.ensure_future(asyncio.sleep(9))
     at(1, late.cancel)
-    dead = forever()
+    dead = future()
     dead.cancel()
     error = ValueError("b")
     outcomes = await run_helper(name, [value("a"), fail(error), early, late, dead, value("f", 2)])
@@ -247,7 +247,7 @@ async def test_b8_each_input_gives_one_outcome_however_it_ends(name: str) -> Non
 async def test_b9_a_failure_does_not_interrupt_the_consumer(name: str) -> None:
     """B9: anyio cancelled the loop's body, and dropped what had finished in the same tick."""
     ledger = Ledger()
-    gate = forever()
+    gate = future()
 
     async def after(gate: asyncio.Future[None], job: Any) -> Any:
         await gate
@@ -273,7 +273,7 @@ async def test_b9_a_failure_does_not_interrupt_the_consumer(name: str) -> None:
 async def test_b10_of_several_in_one_tick_one_wins_and_the_rest_are_closed(race: str) -> None:
     """B10: aiohappyeyeballs had two winners, and left the runner-up's socket open."""
     ledger = Ledger()
-    gate = forever()
+    gate = future()
 
     async def connect(name: str) -> str:
         await gate
@@ -320,7 +320,7 @@ def test_b11_jobs_that_end_in_their_first_step(
 async def test_b13_a_value_that_comes_with_the_deadline_is_not_lost(use: str, early: bool) -> None:
     """B13: `wait_for` dropped a connection made in the tick of its timeout (asyncpg 468, 548)."""
     ledger = Ledger()
-    gate = forever()
+    gate = future()
 
     async def connect() -> str:
         await gate

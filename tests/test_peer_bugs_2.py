@@ -13,14 +13,22 @@ import pytest
 
 import virtual_time
 import waitkit
-from cancelling import USES, Ledger
-from jobs import DATA, FAIL_FAST, HELPERS, LIMITED, STREAMS, at, fail, now, run_helper, value
+from cancelling import USES, Ledger, cancel_at
+from jobs import (
+    DATA,
+    FAIL_FAST,
+    HELPERS,
+    LIMITED,
+    STREAMS,
+    at,
+    fail,
+    future,
+    now,
+    run_helper,
+    value,
+)
 
 FAIL_FAST_USES = [use for use in USES if use.partition("-")[0] in FAIL_FAST]
-
-
-def forever() -> asyncio.Future[Any]:
-    return asyncio.get_running_loop().create_future()
 
 
 # --- B16: references
@@ -28,7 +36,7 @@ def forever() -> asyncio.Future[Any]:
 
 async def test_b16_a_thousand_races_leave_nothing_on_a_long_lived_future() -> None:
     """B16: `asyncio.wait` of 3.14 pinned every finished task on it (cpython 152569)."""
-    stop = forever()
+    stop = future()
     finished: list[weakref.ref[asyncio.Task[Any]]] = []
     for _ in range(1000):
         task = asyncio.ensure_future(value("a", 1))
@@ -183,7 +191,7 @@ async def test_b24_no_input_is_pulled_after_the_end(use: str) -> None:
         finally:
             closed.append(now())
 
-    at(0.5, asyncio.current_task().cancel)  # type: ignore[union-attr]
+    cancel_at(0.5)
     with pytest.raises(asyncio.CancelledError):
         await USES[use](ledger, source(), max_concurrency=2)
     at_the_end = list(pulled)
@@ -225,7 +233,7 @@ async def test_b25_the_first_result_comes_before_the_second_job_ends(name: str) 
 async def test_b25_deadlines_keep_to_the_clock_of_the_loop(name: str) -> None:
     """B25: aioitertools took `time.time()`, which jumps, and which virtual time does not move."""
     try:
-        await run_helper(name, [forever()], timeout=3600)
+        await run_helper(name, [future()], timeout=3600)
     except waitkit.DeadlineError:
         assert name not in DATA
     assert now() == 3600

@@ -12,7 +12,7 @@ import pytest
 
 import virtual_time
 import waitkit
-from cancelling import Ledger
+from cancelling import Ledger, cancel_at, current_task
 from jobs import at, now, settle
 
 
@@ -123,7 +123,7 @@ async def test_caller_cancelled_during_the_grace_ends_it() -> None:
     """R31: the tasks are cancelled at once then, awaited, and the cancellation comes out."""
     ledger = Ledger()
     tasks = await start(ledger.job("a", 9, cleanup=2))
-    at(1, asyncio.current_task().cancel, "hurry")  # type: ignore[union-attr]
+    cancel_at(1, "hurry")
     with pytest.raises(asyncio.CancelledError, match="hurry"):
         await waitkit.cancel_and_wait(tasks, grace=5)
     assert now() == 3
@@ -134,8 +134,7 @@ async def test_caller_cancelled_during_the_wait_still_waits() -> None:
     """R23, R31: and reaches no task a second time."""
     ledger = Ledger()
     tasks = await start(ledger.job("a", 9, cleanup=3))
-    task = asyncio.current_task()
-    assert task is not None
+    task = current_task()
     at(1, task.cancel, "first")
     at(2, task.cancel, "second")
     with pytest.raises(asyncio.CancelledError, match="second"):
@@ -195,7 +194,7 @@ async def test_caller_cancelled_before_the_timeout_is_reached() -> None:
     """R23, R31: the cancellation comes out then, though tasks are left running."""
     ledger = Ledger()
     tasks = await start(ledger.job("a", 99, refuses=9))
-    at(1, asyncio.current_task().cancel)  # type: ignore[union-attr]
+    cancel_at(1)
     with pytest.raises(asyncio.CancelledError):
         await waitkit.cancel_and_wait(tasks, timeout=5)
     assert now() == 5
