@@ -52,7 +52,8 @@ class Bar:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.begin = self.end = 0.0
+        self.begin: float = 0
+        self.end: float = 0
         self.ending = "not started"
 
 
@@ -254,12 +255,13 @@ class Site:
     """A web server of `PAGES`, on a free port of loopback, for as long as its block runs."""
 
     def __init__(self) -> None:
-        self.requests = self.most_requests = 0  # under way now, and at most at one time
+        self.requests: int = 0  # under way now
+        self.most_requests: int = 0
         self._handlers: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self.port: int = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -350,7 +352,7 @@ class CtrlC:
     """What Ctrl-C does: it cancels the tour, which cleans up; a second one leaves at once."""
 
     def __init__(self) -> None:
-        self.pressed = False
+        self.pressed: bool = False
         self.task: asyncio.Task[None] | None = None  # what there is to cancel
 
     def __call__(self, _signal: int, _frame: FrameType | None) -> None:

@@ -68,7 +68,7 @@ class Crew:
         self.backend = backend
         self._reporter = Reporter(policy.helper, keyed=source.keyed)
         self._keys = self._reporter.keys
-        self.results = Results(policy, self._keys)
+        self.results: Results = Results(policy, self._keys)
         self._finished = self.results.finished
         self._roster = Roster(backend, self._reporter, self._on_done)
         self._running = self._roster.running
@@ -86,10 +86,10 @@ class Crew:
         self._intake.on_arrival = self._starter.refill
         self._ending = Ending(backend, self._running, self._intake, self._reporter, policy.dispose)
 
-        self.started = False
-        self.closing = False
-        self.drained = False
-        self.timed_out = False  # the deadline has cut something off
+        self.started: bool = False
+        self.closing: bool = False
+        self.drained: bool = False
+        self.timed_out: bool = False  # the deadline has cut something off
         self._keeping = True
         self._punctual: set[Job] = set()  # had finished when the deadline passed (R20)
         self._strays: set[Job] = set()  # `drain` left them untaken: only to be awaited (R26)

@@ -42,6 +42,8 @@ class Borrowed(Awaitable[T_co]):
 
     __slots__ = ("future",)
 
+    future: asyncio.Future[T_co]
+
     def __init__(self, future: asyncio.Future[T_co]) -> None:
         self.future = future
 

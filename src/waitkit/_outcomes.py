@@ -22,10 +22,14 @@ class _Value:
     """
 
     __slots__ = ()
-    __match_args__: tuple[str, ...] = ()
+
+    @classmethod
+    def _names(cls) -> tuple[str, ...]:
+        names: tuple[str, ...] = vars(cls)["__match_args__"]
+        return names
 
     def _fields(self) -> tuple[Any, ...]:
-        return tuple(getattr(self, name) for name in self.__match_args__)
+        return tuple(getattr(self, name) for name in self._names())
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -36,7 +40,7 @@ class _Value:
         return hash((type(self), *self._fields()))
 
     def __repr__(self) -> str:
-        fields = zip(self.__match_args__, self._fields(), strict=True)
+        fields = zip(self._names(), self._fields(), strict=True)
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in fields)})"
 
 

@@ -15,10 +15,10 @@ class Results:
     __slots__ = ("_front", "_outcomes", "_race", "finished", "keys", "lent", "ordered", "winner")
 
     def __init__(self, policy: Policy, keys: dict[int, Any] | None) -> None:
-        self.ordered = policy.ordered
+        self.ordered: bool = policy.ordered
         self._outcomes = policy.outcomes
         self._race = policy.race
-        self.keys = keys
+        self.keys: dict[int, Any] | None = keys
         # By index, or as (index, value) in completion order.
         self.finished: Any = {} if policy.ordered else deque()
         self.winner: tuple[int, Any] | None = None
