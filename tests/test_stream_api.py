@@ -182,3 +182,16 @@ async def test_repr_while_jobs_are_cut_off(helper: str) -> None:
     async with stream:
         assert len([item async for item in stream]) == 1
     assert "closing: 1 running" in seen[0]
+
+
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_stream_closed_before_its_start_sets_no_clock(helper: str) -> None:
+    """R6, R26: it has ended: asking it for more starts nothing, and no deadline passes later."""
+    stream = getattr(waitkit, helper)([value("a", 9)], timeout=1)
+    await stream.aclose()
+    with pytest.raises(StopAsyncIteration):
+        await anext(stream)
+    await asyncio.sleep(2)
+    assert not stream.timed_out
+    with pytest.raises(RuntimeError, match="after the end"):
+        stream.add(value("b"))

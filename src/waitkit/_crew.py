@@ -125,6 +125,8 @@ class Crew:
     def start(self) -> None:
         """Start the clock, and as many jobs as may run."""
         self.started = True
+        if self.closing:  # a stream that was closed before it started
+            return
         self._roster.owner = self.backend.current()
         timeout = self.policy.timeout
         if timeout is not None and timeout > 0:

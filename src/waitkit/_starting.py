@@ -115,7 +115,7 @@ class Starter:
         except BaseException as error:
             failure = error
         self.filling = False
-        self.more = intake.head is not None or not intake.exhausted
+        self.more = intake.head is not None or not intake.exhausted  # the usual case without a call
         if failure is not None:
             self._on_failure(failure)
         del failure  # its traceback holds this frame: R30
