@@ -144,7 +144,8 @@ class Crew:
     def deliver(self) -> Any:
         """What comes next, or `NOTHING` (yet)."""
         value = self.results.deliver()
-        self._starter.make_room()
+        if self._starter.held_back:
+            self._starter.make_room()
         return value
 
     def extend(self, source: Source) -> None:

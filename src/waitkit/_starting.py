@@ -35,8 +35,8 @@ _NEVER: Final = _Never()
 class Starter:
     __slots__ = tuple(
         """
-        filling more stopped taken
-        _backend _buffersize _finished _held_back _intake _limit _on_failure _pacing
+        filling held_back more stopped taken
+        _backend _buffersize _finished _intake _limit _on_failure _pacing
         _given_up _plain _reporter _roster _seen _stagger _start
         """.split()  # noqa: SIM905  # a list of them takes twenty lines
     )
@@ -68,7 +68,7 @@ class Starter:
         self.stopped = False
         self._given_up = False  # and not only drained
         self.filling = False
-        self._held_back = False
+        self.held_back = False
         self._pacing: Timer | None = None
 
     def refill(self) -> None:
@@ -87,7 +87,7 @@ class Starter:
         busy = len(running) + self._roster.twins
         room = self._limit - busy
         if room > (space := self._buffersize - busy - len(self._finished)):
-            room, self._held_back = space, True
+            room, self.held_back = space, True
         failure = None
         try:
             for _ in repeat(None, room):
@@ -144,10 +144,9 @@ class Starter:
         return index
 
     def make_room(self) -> None:
-        """Something was delivered."""
-        if self._held_back:
-            self._held_back = False
-            self.refill()
+        """Something was delivered that held the next start back (R3)."""
+        self.held_back = False
+        self.refill()
 
     def hurry(self) -> None:
         """Start the next input: the stagger has passed, or a job has failed (R19)."""
