@@ -8,7 +8,7 @@ starts at once. (The ties of jobs that wait for a slot are held by `test_propert
 from __future__ import annotations
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 import oracle
@@ -20,9 +20,11 @@ from schedules import (
     ITERATORS,
     PROMPT,
     SIZED,
+    Job,
     Schedule,
     schedules,
 )
+from virtual_time import MODES  # the last is the eager one, where there is one
 
 every_helper = pytest.mark.parametrize("helper", HELPERS)
 
@@ -45,6 +47,7 @@ def answer(record: Record) -> tuple[object, ...]:
         leaves=True,
     )
 )
+@example(Schedule((Job(1), Job(2), Job(4)), "call_each", limit=1, timeout=20.75, pause=99))
 def test_oracle_agrees_where_jobs_end_one_by_one(helper: str, schedule: Schedule) -> None:
     """R2, R3, R7-R10, R17-R20, R29: delivered, raised, disposed of, and when: all the same."""
     record = play(helper, schedule)
@@ -67,6 +70,7 @@ def test_oracle_agrees_where_many_end_at_once(helper: str, schedule: Schedule) -
 
 @every_helper
 @given(schedule=schedules(shapes=SIZED + ITERATORS, timeouts=(0, -1), pauses=(0,)))
+@example(Schedule((Job(), Job()), limit=1, timeout=0, mode=MODES[-1]))
 def test_oracle_agrees_where_there_is_no_time(helper: str, schedule: Schedule) -> None:
     """R20: with a timeout of zero what is already done counts, and nothing else gets to run."""
     assert answer(play(helper, schedule)) == answer(play(helper, schedule, oracle.conduct))

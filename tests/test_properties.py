@@ -158,7 +158,7 @@ def test_nothing_is_delivered_twice_or_made_up(helper: str, schedule: Schedule) 
 @pytest.mark.parametrize("helper", [*FAIL_FAST_STREAMS, "first_error"])
 @given(schedule=schedules(shapes=STARTED))
 def test_the_failure_that_finished_first_is_raised(helper: str, schedule: Schedule) -> None:
-    """R10, R11: raised is the failure that finished earliest, and its note names the input."""
+    """R10, R11: the failure that finished earliest is raised, noted, and cancels all at once."""
     record = play(helper, schedule)
     if isinstance(record.raised, waitkit.DeadlineError):
         assert schedule.timeout is not None
@@ -169,6 +169,9 @@ def test_the_failure_that_finished_first_is_raised(helper: str, schedule: Schedu
     if failures:
         how, index = failures[0]
         assert record.verdict() == f"{how} {index}"
+        failed_at = record.ended_at[record.ended.index((how, index))]
+        for (_, other), at in zip(record.ended, record.ended_at, strict=True):
+            assert at <= failed_at or schedule.jobs[other].kind == "slow"  # cancelled at once
     else:
         assert record.verdict() is None
         assert len(record.delivered) == record.count

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import heapq
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -37,16 +38,39 @@ class _Selector:
         return []
 
 
+class _Timer(asyncio.TimerHandle):
+    """Of two for the same moment the one that was set first goes off first.
+
+    In real time hardly two fall on the same moment; asyncio's heap leaves their order open.
+    """
+
+    turn = 0
+
+    def __lt__(self, other: object) -> bool:
+        assert isinstance(other, _Timer)
+        return (self.when(), self.turn) < (other.when(), other.turn)
+
+
 class VirtualLoop(asyncio.BaseEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self._now = 0.0
         self._turns_at_now = 0
         self.turns = 0
+        self._timers = 0
         self.complaints: list[dict[str, Any]] = []
         self._clock_resolution = 1e-9
         self._selector = _Selector(self)
         self.set_exception_handler(lambda _loop, context: self.complaints.append(context))
+
+    def call_at(  # type: ignore[override]  # typeshed's has a TypeVarTuple, of no use here
+        self, when: float, callback: Callable[..., object], *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
+        timer = _Timer(when, callback, args, self, context)
+        timer.turn = self._timers = self._timers + 1
+        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]  # as BaseEventLoop
+        timer._scheduled = True  # type: ignore[attr-defined]
+        return timer
 
     def time(self) -> float:
         return self._now

@@ -54,7 +54,7 @@ class Crew:
         policy backend results started closing drained timed_out
         _intake _starter _roster _reporter _ending
         _keys _running _finished _outcomes _ordered _race
-        _punctual _strays _timer _expired _keeping _verdict _waiter _wake_on
+        _punctual _after_them _strays _timer _expired _keeping _verdict _waiter _wake_on
         """.split()  # noqa: SIM905  # a list of them takes forty lines
     )
 
@@ -92,13 +92,12 @@ class Crew:
         self.timed_out: bool = False  # the deadline has cut something off
         self._keeping = True
         self._punctual: set[Job] = set()  # had finished when the deadline passed (R20)
+        self._after_them: list[Any] = []  # what the deadline cut off, to be delivered after those
         self._strays: set[Job] = set()  # `drain` left them untaken: only to be awaited (R26)
         self._timer: Timer | None = None  # the deadline
         self._expired = False  # it has passed
         self._waiter: Event | None = None
         self._wake_on = END
-
-    # --- what the caller asks, and does
 
     @property
     def keyed(self) -> bool:
@@ -214,14 +213,15 @@ class Crew:
         self._starter.disband()
         self._intake.disband()
 
-    # --- how jobs end
-
     def _on_done(self, job: Job) -> None:
         decided = self._settle(self._running.pop(job), job)
         if self.closing or self._strays or self._roster.twins:
             for index in self._roster.leave(job):
                 decided |= self._settle(index, job, again=True)
             self._punctual.discard(job)
+            if self._after_them and not self._punctual:
+                self._finished.extend(self._after_them)
+                self._after_them.clear()
             self._strays.discard(job)
         if decided:
             self._roster.cancel()
@@ -323,8 +323,6 @@ class Crew:
         if not self.live:
             self._wake()
 
-    # --- closing
-
     def _expire(self) -> None:
         """The deadline has passed (R17, R20)."""
         self._timer = None
@@ -333,8 +331,12 @@ class Crew:
         self._expired = True
         punctual = {job for job in self._running if job.done()}
         late = len(punctual | self._strays) < len(self._running)
+        before = len(self._finished)
         late |= self._shut(keeping=self._outcomes and not self._race)
         self._punctual |= punctual - self._strays
+        if self._punctual and not self._ordered:
+            cut_off = [self._finished.pop() for _ in range(len(self._finished) - before)]
+            self._after_them = cut_off[::-1]
         if late:
             self._cut_off()
         self._roster.cancel()

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextvars import copy_context
 from functools import partial
+from operator import length_hint
 from typing import Any, Final
 
 from ._backends import Backend, Event, Job
@@ -160,10 +161,12 @@ class Intake:
         return [source for source in (self.head, *self._behind) if source is not None]
 
     def open_ended(self, *, everything: bool) -> bool:
-        """Whether it is unknown what is left, even after `stop`."""
-        return any(
-            source.loaded is None and not (everything and source.sized) for source in self._unread()
-        )
+        """Whether there may be more than `stop` gives back."""
+        lazy = [source for source in self._unread() if source.loaded is None]
+        if everything:
+            lazy = [source for source in lazy if not source.sized]
+        # The iterators of lists, sets, dicts and ranges know what they have left.
+        return any(not source.sized or length_hint(source.iterator, 1) > 0 for source in lazy)
 
     def stop(self, *, everything: bool) -> Iterator[tuple[Any, Any]]:
         """Take no more; give back (key, awaitable) of the inputs at hand.
