@@ -51,7 +51,10 @@ class AsyncioBackend:
                     task.add_done_callback(lambda _: aw.close())
             # Without `context` asyncio would copy one per job: a tenth of a job's whole cost.
             task.add_done_callback(on_done, context=context)
-            return task
+            try:
+                return task
+            finally:
+                del task  # of an eager one that failed, the traceback reaches this frame: R30
 
         return start
 
