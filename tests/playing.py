@@ -59,11 +59,6 @@ class Record(Cast):
     # --- what happened, for the properties
 
     @property
-    def complete(self) -> bool:
-        """Whether nothing but the jobs themselves decided how far it went."""
-        return not (self.timed_out or self.broke_off or self.sent)
-
-    @property
     def values(self) -> list[int]:
         """The jobs that returned, in that order."""
         return [index for how, index in self.ended if how == "value"]

@@ -18,6 +18,7 @@ from jobs import (
     Broken,
     at,
     collect,
+    done,
     fail,
     future,
     logged,
@@ -28,6 +29,7 @@ from jobs import (
     resolve,
     run_helper,
     spoil,
+    value,
 )
 
 # All of these are in one tick: the resolution of the virtual clock is 1e-9 seconds.
@@ -262,3 +264,17 @@ async def test_the_deadline_is_not_stretched_by_a_failure() -> None:
         await waitkit.first_error([fail(error, 0.5), refuse("late", 10)], timeout=DEADLINE)
     assert caught.value is error
     assert notes(error) == ["waitkit.first_error: raised by input 0"]
+
+
+async def test_what_was_done_comes_before_what_never_started() -> None:
+    """R7, R17, R20: the deadline gives up what waits for a slot, behind what it found done."""
+    inputs = [done("a"), never(), value("b")]
+    stream = waitkit.as_completed_outcomes(inputs, max_concurrency=2, timeout=0)
+    async with stream:
+        outcomes = [outcome async for outcome in stream]
+    assert outcomes == [
+        waitkit.Success("a", 0, 0),
+        waitkit.Cancelled(2, 2, "deadline", False),
+        waitkit.Cancelled(1, 1, "deadline", True),
+    ]
+    assert stream.timed_out

@@ -22,6 +22,7 @@ from jobs import (
     settle,
     value,
 )
+from virtual_time import VirtualLoop
 
 
 def make(helper: str, aws: Any, **options: Any) -> waitkit.ResultStream[Any]:
@@ -189,9 +190,11 @@ async def test_stream_closed_before_its_start_sets_no_clock(helper: str) -> None
     """R6, R26: it has ended: asking it for more starts nothing, and no deadline passes later."""
     stream = getattr(waitkit, helper)([value("a", 9)], timeout=1)
     await stream.aclose()
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    before = loop.timers
     with pytest.raises(StopAsyncIteration):
         await anext(stream)
-    await asyncio.sleep(2)
-    assert not stream.timed_out
+    assert loop.timers == before
     with pytest.raises(RuntimeError, match="after the end"):
         stream.add(value("b"))

@@ -57,7 +57,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._now = 0.0
         self._turns_at_now = 0
         self.turns = 0
-        self._timers = 0
+        self.timers = 0
         self.complaints: list[dict[str, Any]] = []
         self._clock_resolution = 1e-9
         self._selector = _Selector(self)
@@ -67,7 +67,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self, when: float, callback: Callable[..., object], *args: Any, context: Any = None
     ) -> asyncio.TimerHandle:
         timer = _Timer(when, callback, args, self, context)
-        timer.turn = self._timers = self._timers + 1
+        timer.turn = self.timers = self.timers + 1
         heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]  # as BaseEventLoop
         timer._scheduled = True  # type: ignore[attr-defined]
         return timer
