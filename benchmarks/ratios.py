@@ -6,6 +6,7 @@
     python benchmarks/ratios.py teardown   10,000 sleeping jobs after a failure, to doing it by hand
     python benchmarks/ratios.py memory     peak memory of a million lazy inputs, 100 at a time
     python benchmarks/ratios.py loop       the loop over asyncio.wait that people write, to gather
+    python benchmarks/ratios.py import     import waitkit, to import asyncio
 
 Each round measures the base, the case and the base again, in random order of cases, with the
 garbage collector off; the median of the rounds is printed. Absolute times mean little on a
@@ -17,8 +18,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import os
 import random
 import statistics
+import subprocess
 import sys
 import time
 import tracemalloc
@@ -28,6 +31,7 @@ from typing import Any, TypeAlias
 import waitkit
 
 Case: TypeAlias = Callable[[int], Awaitable[None]]
+Runner: TypeAlias = Callable[[Coroutine[Any, Any, float]], float]
 
 
 async def job(number: int) -> int:
@@ -129,12 +133,13 @@ COST: dict[str, Case] = {
     "gather_partial, 100 at a time": with_gather_partial_100,
     "call_each, streamed, 100 at a time": with_call_each_100,
 }
-for _make in (
+STREAMS: tuple[Callable[..., waitkit.ResultStream[Any]], ...] = (
     waitkit.as_completed_results,
     waitkit.as_completed_outcomes,
     waitkit.in_order_results,
     waitkit.in_order_outcomes,
-):
+)
+for _make in STREAMS:
     COST[_make.__name__] = streamed(_make, None)
     COST[f"{_make.__name__}, 100 at a time"] = streamed(_make, 100)
 
@@ -190,7 +195,7 @@ async def teardown(count: int) -> None:
     raise AssertionError("the failure was lost")
 
 
-def cpu(case: Case, count: int) -> float:
+def cpu(case: Case, count: int, run: Runner = asyncio.run) -> float:
     """Seconds of CPU that one run takes."""
 
     async def main() -> float:
@@ -202,18 +207,20 @@ def cpu(case: Case, count: int) -> float:
         gc.enable()
         return taken
 
-    return asyncio.run(main())
+    return run(main())
 
 
-def ratios(base: Case, cases: dict[str, Case], count: int, rounds: int) -> dict[str, float]:
+def ratios(
+    base: Case, cases: dict[str, Case], count: int, rounds: int, run: Runner = asyncio.run
+) -> dict[str, float]:
     seen: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(rounds):
         order = list(cases.items())
         random.shuffle(order)
-        before = cpu(base, count)
+        before = cpu(base, count, run)
         for name, case in order:
-            mine = cpu(case, count)
-            after = cpu(base, count)
+            mine = cpu(case, count, run)
+            after = cpu(base, count, run)
             seen[name].append(2 * mine / (before + after))
             before = after
     return {name: statistics.median(values) for name, values in seen.items()}
@@ -264,12 +271,34 @@ def show_loop(rounds: int) -> None:
         show(f"one job finishing per tick, {count:,} jobs; 1 = asyncio.gather", figures)
 
 
+def show_import(rounds: int) -> None:
+    def seconds(statement: str) -> float:
+        script = (
+            f"import time; t = time.perf_counter(); {statement}; print(time.perf_counter() - t)"
+        )
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+        return float(done.stdout)
+
+    # With byte code, as an installed package has it.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    seconds("import waitkit")
+    pairs = [(seconds("import asyncio, waitkit"), seconds("import asyncio")) for _ in range(rounds)]
+    ratio = statistics.median(mine / base for mine, base in pairs)
+    added = statistics.median(mine - base for mine, base in pairs)
+    show(
+        "CPU of `import asyncio, waitkit`; 1 = import asyncio",
+        {f"{added * 1e3:.1f} ms more": ratio},
+    )
+
+
 PARTS: dict[str, Callable[[int], None]] = {
     "cost": show_cost,
     "staggered": show_staggered,
     "teardown": show_teardown,
     "memory": show_memory,
     "loop": show_loop,
+    "import": show_import,
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from itertools import count
 from typing import Any, NamedTuple, TypeAlias
@@ -15,7 +15,7 @@ import pytest
 
 import virtual_time
 import waitkit
-from jobs import COLLECTORS, RACES, STREAMS, at
+from jobs import COLLECTORS, RACES, STREAMS, at, cancelled_error, clean_up
 
 
 def current_task() -> asyncio.Task[Any]:
@@ -69,8 +69,8 @@ class Ledger:
         try:
             try:
                 if seconds is not None:
-                    await asyncio.sleep(seconds)
-            except asyncio.CancelledError:
+                    await anyio.sleep(seconds)
+            except cancelled_error():
                 self.cancelled[name] += 1
                 if refuses is None:
                     raise
@@ -90,6 +90,9 @@ class Ledger:
 
     async def see_through(self, name: str, seconds: float) -> BaseException | None:
         """Take that time even if cancelled meanwhile, once; give back the cancellation."""
+        if virtual_time.in_block():  # where cancellation strikes again and again
+            await clean_up(seconds)
+            return None
         try:
             await asyncio.sleep(seconds)
         except asyncio.CancelledError as interrupted:
@@ -118,7 +121,7 @@ class Ledger:
         self.disposed.append(value)
 
     async def dispose_slowly(self, value: str) -> None:
-        await asyncio.sleep(0.5)
+        await anyio.sleep(0.5)
         self.disposed.append(value)
 
     def check(self) -> None:
@@ -147,7 +150,7 @@ def _in_block(helper: Callable[..., waitkit.ResultStream[Any]]) -> Use:
         async with helper(aws, **{"dispose": ledger.dispose} | options) as stream:
             async for item in stream:
                 ledger.take(item)
-                await asyncio.sleep(0.25)  # so that the consumer, too, is cancelled at its work
+                await anyio.sleep(0.25)  # so that the consumer, too, is cancelled at its work
 
     return use
 
@@ -202,20 +205,10 @@ class _Caller(Coroutine[Any, Any, Any]):
         return self._coro.__await__()
 
 
-class _Ready(deque[Any]):
-    """The loop's queue of callbacks, with a hook before each."""
-
-    hook: Callable[[], None]
-
-    def popleft(self) -> Any:
-        self.hook()
-        return super().popleft()
-
-
 def cancel_at_every_tick(
     scenario: Scenario,
     *,
-    mode: virtual_time.Mode = "default",
+    mode: virtual_time.AsyncioMode = "default",
     twice: bool = False,
     scoped: bool = False,
 ) -> int:
@@ -250,7 +243,7 @@ def cancel_at_every_tick(
 
 def _run(
     scenario: Scenario,
-    mode: virtual_time.Mode,
+    mode: virtual_time.AsyncioMode,
     at: Iterable[int],
     *,
     every_callback: bool,
@@ -280,7 +273,7 @@ def _run(
     def turn(timeout: float | None) -> None:
         moment()
         # The cancellation is something to do at once: no time passes before it.
-        pass_time(0 if loop._ready else timeout)  # type: ignore[attr-defined]
+        pass_time(0 if loop._ready else timeout)
 
     async def call() -> None:
         nonlocal scope
@@ -299,8 +292,7 @@ def _run(
     pass_time, loop.turn = loop.turn, turn  # type: ignore[method-assign]
     spy = _Caller(call())
     if every_callback:
-        loop._ready = ready = _Ready()  # type: ignore[attr-defined]
-        ready.hook = moment
+        loop.before_each_step(moment)
     error: BaseException | None = None
     try:
         caller = contextvars.Context().run(loop.create_task, spy)
@@ -333,3 +325,55 @@ def _run(
         asyncio.set_event_loop(None)
         loop.close()
         del error  # its traceback holds this frame
+
+
+def cancel_scope_at_every_step(scenario: Scenario, mode: virtual_time.BlockMode) -> int:
+    """The same where jobs live in a block, and only scopes cancel: before each step of any task.
+
+    A failure that is being cleaned up when the scope is cancelled comes out of it (R52).
+    """
+    runs = [_run_in_block(scenario, mode, first) for first in range(_run_in_block(scenario, mode))]
+    assert len(runs) > 3, "hardly a step was taken: the scenario does not do what it means to"
+    return len(runs)
+
+
+def _run_in_block(
+    scenario: Scenario, mode: virtual_time.BlockMode, cancel_at: int | None = None
+) -> int:
+    """Tell how many steps it took."""
+    ledger = Ledger()
+    scope: anyio.CancelScope | None = None
+    steps = cancels = 0
+
+    def on_step() -> None:
+        nonlocal steps, cancels
+        if scope is not None:
+            if steps == cancel_at:
+                cancels += 1
+                scope.cancel()
+            steps += 1
+
+    async def main() -> None:
+        nonlocal scope
+        error: BaseException | None = None
+        with anyio.CancelScope() as scope:
+            try:
+                await scenario(ledger)
+            except (Exception, cancelled_error()) as raised:
+                error = raised
+                ledger.check()
+                raise_cancelled = isinstance(error, cancelled_error())
+                assert cancels or not raise_cancelled, "a cancellation out of nowhere"
+                assert "unhandled" not in str(error)
+                assert "nursery" not in str(error)
+                if raise_cancelled:
+                    raise
+        scope = None
+
+    try:
+        virtual_time.run(main, mode=mode, on_step=on_step)
+        ledger.check()
+    except AssertionError as failed:
+        failed.add_note(f"with the scope cancelled at step {cancel_at} of {steps}, mode {mode}")
+        raise
+    return steps

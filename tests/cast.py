@@ -7,7 +7,11 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, TypeAlias
 
+import anyio
+import anyio.lowlevel
+
 import waitkit
+from jobs import cancelled_error, clean_up, now
 from schedules import ITERATORS, KEYED, SLOW, Job, Schedule
 
 Entry: TypeAlias = tuple[str, int]  # how an input ended, and its index
@@ -48,7 +52,7 @@ class Cast:
         how = "value"
         try:
             return await self._work(self.schedule.jobs[index], index)
-        except asyncio.CancelledError:
+        except cancelled_error():
             how = "cancelled"
             raise
         except JobError as error:
@@ -57,21 +61,24 @@ class Cast:
             raise
         finally:
             self.ended.append((how, index))
-            self.ended_at.append(asyncio.get_running_loop().time())
+            self.ended_at.append(now())
 
     async def _work(self, job: Job, index: int) -> int:
         try:
             if job.delay:
-                await asyncio.sleep(job.delay)
+                await anyio.sleep(job.delay)
             await _turns(job.ticks)
             if job.kind == "cancelled":
                 await _be_cancelled()
-        except asyncio.CancelledError:
+        except cancelled_error():
             try:
-                await _turns(job.ticks)
+                with anyio.CancelScope(
+                    shield=True
+                ):  # needed on Trio, no help against asyncio's own
+                    await _turns(job.ticks)
                 if job.kind == "slow":
-                    await asyncio.sleep(job.delay or 1)
-            except asyncio.CancelledError:
+                    await clean_up(job.delay or 1)
+            except cancelled_error():
                 self.cancelled_again.append(index)
             if job.kind == "fails":
                 raise JobError(index) from None
@@ -119,7 +126,7 @@ class Cast:
     async def _generate(self, *, slow: bool) -> AsyncIterator[Any]:
         for index in range(self.count):
             if slow:
-                await asyncio.sleep(1)
+                await anyio.sleep(1)
             self.pulled += 1
             yield self.make(index)
 
@@ -146,7 +153,7 @@ class Cast:
 
 async def _turns(count: int) -> None:
     for _ in range(count):
-        await asyncio.sleep(0)
+        await anyio.lowlevel.checkpoint()
 
 
 async def _be_cancelled() -> None:

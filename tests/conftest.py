@@ -1,7 +1,9 @@
 """Every `async def` test runs in virtual time, once per mode of the event loop.
 
-The modes: asyncio's default, its debug mode, and the eager task factory (3.12 and later). A test
-marked `real_time` runs on a real event loop instead, on asyncio's and on uvloop.
+The modes: asyncio's default, its debug mode, and the eager task factory (3.12 and later); Trio; and
+a backend through anyio on either loop, which checks the other two. A test marked `only("asyncio")`
+or `only("trio")` is about what there is on one of them alone. A test marked `real_time` runs on a
+real event loop instead, on asyncio's and on uvloop.
 """
 
 from __future__ import annotations
@@ -22,6 +24,14 @@ settings.register_profile("long", max_examples=10_000, deadline=None)
 settings.load_profile("default")
 
 
+ONLY: dict[str, tuple[str, ...]] = {
+    "asyncio": virtual_time.ASYNCIO_MODES,
+    "trio": ("trio",),
+    "blocks": virtual_time.BLOCK_MODES,
+    "direct": (*virtual_time.ASYNCIO_MODES, "trio"),  # the backends that users have
+}
+
+
 def pytest_runtest_logfinish() -> None:
     """Let the collection after each test look only at what that test has made."""
     gc.freeze()
@@ -31,6 +41,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if inspect.iscoroutinefunction(metafunc.function):
         if metafunc.definition.get_closest_marker("real_time"):
             modes: tuple[str, ...] = ("asyncio", "uvloop")
+        elif only := metafunc.definition.get_closest_marker("only"):
+            modes = ONLY[only.args[0]]
         else:
             modes = virtual_time.MODES
         metafunc.fixturenames.append("loop_mode")

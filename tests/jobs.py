@@ -1,15 +1,24 @@
-"""What the tests share: jobs to give to the helpers, and one way to run any helper by its name."""
+"""What the tests share: jobs to give to the helpers, and one way to run any helper by its name.
+
+All of it runs on every event loop that the tests run on.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
+import anyio
+import anyio.lowlevel
 import pytest
+import trio
 
+import virtual_time
 import waitkit
 
 T = TypeVar("T")
@@ -49,7 +58,7 @@ async def collect(
         async for item in stream:
             into.append(item)
             if pause is not None:
-                await asyncio.sleep(pause)
+                await anyio.sleep(pause)
 
 
 def plain_values(answer: Any) -> list[Any]:
@@ -62,35 +71,46 @@ def plain_values(answer: Any) -> list[Any]:
 
 
 def now() -> float:
-    return asyncio.get_running_loop().time()
+    return trio.current_time() if virtual_time.on_trio() else asyncio.get_running_loop().time()
 
 
 async def value(result: T, after: float | None = None) -> T:
     """A job that returns; without `after` it never gives way to the loop."""
     if after is not None:
-        await asyncio.sleep(after)
+        await anyio.sleep(after)
     return result
 
 
 async def fail(error: BaseException, after: float | None = None) -> Any:
     """A job that raises; without `after` it never gives way to the loop."""
     if after is not None:
-        await asyncio.sleep(after)
+        await anyio.sleep(after)
     raise error
 
 
 async def never() -> Any:
     """A job that never ends by itself."""
-    await asyncio.get_running_loop().create_future()
+    await anyio.Event().wait()
+
+
+def cancelled_error() -> type[BaseException]:
+    """What a cancellation is on the loop that runs."""
+    return anyio.get_cancelled_exc_class()
+
+
+async def clean_up(seconds: float | None) -> None:
+    """Take that time though the job is cancelled, as a job does whose loop cancels again."""
+    if seconds is not None:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(seconds)
 
 
 async def refuse(result: T, after: float | None = None) -> T:
     """A job that never ends by itself, and returns a value in spite of its cancellation."""
     try:
         await never()
-    except asyncio.CancelledError:
-        if after is not None:
-            await asyncio.sleep(after)
+    except cancelled_error():
+        await clean_up(after)
     return result
 
 
@@ -99,30 +119,80 @@ async def spoil(error: BaseException, after: float | None = None) -> Any:
     try:
         await never()
     finally:
-        if after is not None:
-            await asyncio.sleep(after)
+        await clean_up(after)
         raise error
 
 
-def future() -> asyncio.Future[Any]:
-    return asyncio.get_running_loop().create_future()
+class Promise:
+    """An awaitable that ends when it is told: what a Future is where there are none."""
+
+    def __init__(self) -> None:
+        self._told = anyio.Event()
+        self._result: Any = None
+        self._error: BaseException | None = None
+
+    def set_result(self, result: Any) -> None:
+        self._result = result
+        self._told.set()
+
+    def set_exception(self, error: BaseException) -> None:
+        self._error = error
+        self._told.set()
+
+    def done(self) -> bool:
+        return self._told.is_set()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        yield from self._told.wait().__await__()
+        if self._error is not None:
+            raise self._error
+        return self._result
 
 
-def done(result: Any) -> asyncio.Future[Any]:
+def future() -> Any:
+    """A Future, or a `Promise` where Futures cannot be awaited."""
+    return Promise() if virtual_time.in_block() else asyncio.get_running_loop().create_future()
+
+
+def done(result: Any) -> Any:
     """A Future that has its result already."""
     ready = future()
     ready.set_result(result)
     return ready
 
 
-def failed(error: BaseException) -> asyncio.Future[Any]:
+def failed(error: BaseException) -> Any:
     """A Future that has failed already."""
     ready = future()
     ready.set_exception(error)
     return ready
 
 
-def resolve(*steps: tuple[asyncio.Future[Any], Any]) -> None:
+def running(result: Any, after: float) -> Any:
+    """A Task that somebody else has started, or a `Promise` where there are none."""
+    if not virtual_time.in_block():
+        return asyncio.create_task(value(result, after))
+    promise = Promise()
+    at(now() + after, promise.set_result, result)
+    return promise
+
+
+def outside() -> Any:
+    """A Future that others end, or cancel: on Trio only a thread's can be.
+
+    Not for the backend through anyio, which has none.
+    """
+    return concurrent.futures.Future() if virtual_time.on_trio() else future()
+
+
+def ready(result: Any) -> Any:
+    """One of those that is over when the call begins."""
+    over = outside()
+    resolve((over, result))
+    return over
+
+
+def resolve(*steps: tuple[Any, Any]) -> None:
     """End Futures one after the other in one tick: by a result, or by an exception."""
     for waiting, result in steps:
         if isinstance(result, BaseException):
@@ -133,7 +203,39 @@ def resolve(*steps: tuple[asyncio.Future[Any], Any]) -> None:
 
 def at(when: float, callback: Callable[..., object], *args: Any) -> None:
     """Have something happen at that time of the loop's clock, in a callback of the loop."""
-    asyncio.get_running_loop().call_at(when, callback, *args)
+    if virtual_time.on_trio():
+
+        async def wait() -> None:
+            await trio.sleep_until(when)
+            callback(*args)
+
+        trio.lowlevel.spawn_system_task(wait)
+    else:
+        asyncio.get_running_loop().call_at(when, callback, *args)
+
+
+@contextmanager
+def cut_off(*times: float) -> Iterator[None]:
+    """Have the caller cancelled at these times, and see that it comes out of this block.
+
+    By a scope around it, where only scopes cancel; once cancelled, that goes on cancelling.
+    """
+    if virtual_time.in_block():
+        with anyio.CancelScope(deadline=min(times)) as scope:
+            yield
+        assert scope.cancelled_caught
+    else:
+        caller = asyncio.current_task()
+        assert caller is not None
+        for when in times:
+            at(when, caller.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            yield
+
+
+def unshuffled(tied: Iterable[Any], key: Callable[[Any], Any] | None = None) -> list[Any]:
+    """What came in one tick, in the loop's order; sorted on Trio, whose order is shuffled (R52)."""
+    return sorted(tied, key=key) if virtual_time.on_trio() else list(tied)
 
 
 def notes(error: BaseException) -> list[str]:
@@ -165,11 +267,11 @@ class Gauge:
         self.started.append(name)
         try:
             if after is None:
-                await asyncio.get_running_loop().create_future()
+                await never()
             else:
-                await asyncio.sleep(after)
+                await anyio.sleep(after)
             return name
-        except asyncio.CancelledError:
+        except cancelled_error():
             self.cancelled.append(name)
             raise
         finally:
@@ -190,10 +292,56 @@ def counting(items: Iterable[T], taken: list[T]) -> Iterator[T]:
         yield item
 
 
+@asynccontextmanager
+async def time_limit(seconds: float | None) -> AsyncIterator[None]:
+    """A block that is cancelled after that time: `asyncio.timeout`, or where scopes cancel theirs.
+
+    Raises a TimeoutError then.
+    """
+    if virtual_time.in_block():
+        with anyio.fail_after(seconds):
+            yield
+    else:
+        async with asyncio.timeout(seconds):
+            yield
+
+
 async def settle(turns: int = 5) -> None:
-    """Let the loop turn a few times, while no time passes."""
-    for _ in range(turns):
-        await asyncio.sleep(0)
+    """Let the loop turn a few times, while no time passes.
+
+    No fewer than five where jobs live in a block: their first step comes a turn or two later there.
+    """
+    for _ in range(max(turns, 5) if virtual_time.in_block() else turns):
+        await anyio.lowlevel.checkpoint()
+
+
+def alone() -> bool:
+    """Whether no task is left but the one that asks."""
+    if virtual_time.on_trio():
+        return not trio.lowlevel.current_task().child_nurseries
+    return asyncio.all_tasks() == {asyncio.current_task()}
+
+
+class Turns(trio.abc.Instrument):
+    """Counts the turns of the loop from when it is made."""
+
+    def __init__(self) -> None:
+        self._on_trio = 0
+        self._before = 0 if virtual_time.on_trio() else self._on_asyncio()
+        if virtual_time.on_trio():
+            trio.lowlevel.add_instrument(self)
+
+    def before_io_wait(self, timeout: float) -> None:
+        self._on_trio += 1
+
+    def _on_asyncio(self) -> int:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, virtual_time.VirtualLoop)
+        return loop.turns
+
+    @property
+    def count(self) -> int:
+        return self._on_trio if virtual_time.on_trio() else self._on_asyncio() - self._before
 
 
 def without_remarks(errors: str) -> str:

@@ -11,10 +11,14 @@ from collections.abc import Callable, Coroutine
 from itertools import count
 from typing import Any, NamedTuple, TypeAlias
 
+import anyio
+import anyio.lowlevel
+
 import virtual_time
 import waitkit
 from cast import Cast, Entry, JobError
-from schedules import KEYED, STREAMS, Schedule
+from jobs import cancelled_error, now
+from schedules import FAILURES_AS_DATA, KEYED, STREAMS, Schedule
 
 
 class Tick(NamedTuple):
@@ -46,6 +50,9 @@ class Record(Cast):
         self.partial: waitkit.Partial[Any, int] | None = None
         self.broke_off = False
         self.sent: list[str] = []  # cancellations of the caller, by message
+        self.sent_at: float | None = None  # the first
+        self.begun_when_sent = 0
+        self.was_cancelled = False  # that is what came out
         self.cancelling = 0
         self.ticks: list[Tick] = []
         self.logged: list[BaseException] = []
@@ -81,6 +88,14 @@ class Record(Cast):
             return f"{'error' if isinstance(error, JobError) else 'cancelled'} {_input(error)}"
         return type(error).__name__
 
+    def answer(self) -> tuple[object, ...]:
+        """What came out, to compare it with what came out elsewhere."""
+        # Cleanups that take equally long may end in any order: which one depends on other timers.
+        cut_off = [entry for entry in self.delivered if entry[0] == "deadline"]
+        delivered = [entry for entry in self.delivered if entry not in cut_off]
+        timed_out = self.timed_out if self.helper in FAILURES_AS_DATA else None
+        return delivered, sorted(cut_off), self.verdict(), timed_out
+
     def story(self) -> tuple[object, ...]:
         """All of it, to compare two runs."""
         return (
@@ -98,19 +113,13 @@ class Record(Cast):
     # --- the caller and its consumer
 
     async def main(self) -> None:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, virtual_time.VirtualLoop)
-        turn = loop.turn
-
-        def watched(timeout: float | None) -> None:
-            self._look(quiet=timeout is None or timeout > 0)
-            turn(timeout)
-
-        loop.turn = watched  # type: ignore[method-assign]  # a look at every turn of the loop
-        await loop.create_task(self._caller())
+        if virtual_time.in_block():
+            await self._in_scope()
+        else:
+            await asyncio.create_task(self._as_task())
         if self.schedule.mode == "eager":
             gc.collect()  # a first step that raises makes a cycle that holds a bare stream, too
-        await asyncio.sleep(100)  # what was left running would go on now
+        await anyio.sleep(100)  # what was left running would go on now
         if self.schedule.bare:  # which is cleaned up when the stream is dropped (R25)
             self.unclosed = self.find_unclosed()
             self.running_at_return = self.find_running()
@@ -119,7 +128,8 @@ class Record(Cast):
         for job in self.made.values():
             job.close()  # for a clear failure, instead of a warning at some other time
 
-    async def _caller(self) -> None:
+    async def _as_task(self) -> None:
+        """The caller, cancelled as a Task is."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
 
@@ -129,22 +139,51 @@ class Record(Cast):
             if hops:
                 loop.call_soon(cancel, hops - 1, message)
             elif task.cancel(message):
-                self.sent.append(message)
+                self._note_sent(message)
 
         self.given = self.inputs()
         if self.tasks:
             await asyncio.sleep(0)  # so that some are done already
         for number, (at, hops) in enumerate(self.schedule.cancels):
             loop.call_later(at, cancel, hops, f"cancel {number}")
+        await self._run_helper()
+        self.cancelling = task.cancelling()
+
+    async def _in_scope(self) -> None:
+        """The caller, cancelled by a scope around it."""
+
+        async def cancel(at: int, hops: int, message: str) -> None:
+            await anyio.sleep(at)
+            for _ in range(hops):
+                await anyio.lowlevel.checkpoint()
+            if self.returned_at is None:
+                self._note_sent(message)
+                scope.cancel()
+
+        self.given = self.inputs()
+        async with anyio.create_task_group() as others:
+            for number, (at, hops) in enumerate(self.schedule.cancels):
+                others.start_soon(cancel, at, hops, f"cancel {number}")
+            with anyio.CancelScope() as scope:
+                await self._run_helper()
+            others.cancel_scope.cancel()
+
+    def _note_sent(self, message: str) -> None:
+        self.sent.append(message)
+        if len(self.sent) == 1:
+            self.sent_at = now()
+            self.begun_when_sent = len(self.begun)
+
+    async def _run_helper(self) -> None:
         try:
             await self._conduct(self)
-        except (Exception, asyncio.CancelledError) as error:
+        except (Exception, cancelled_error()) as error:
             self.raised = error
         for each in (self.raised, *self.errors):
             if each is not None:  # or the frames would keep a bare stream
                 each.__traceback__ = None
-        self.returned_at = loop.time()
-        self.cancelling = task.cancelling()
+        self.returned_at = now()
+        self.was_cancelled = isinstance(self.raised, cancelled_error())
         self.running_at_return = self.find_running()
         self.unclosed = self.find_unclosed()
         self.disposed_at_return = list(self.disposed)
@@ -176,8 +215,8 @@ class Record(Cast):
                     self.broke_off = True
                     break
                 if self.schedule.pause:
-                    await asyncio.sleep(self.schedule.pause)
-                    self.woke_at.append(asyncio.get_running_loop().time())
+                    await anyio.sleep(self.schedule.pause)
+                    self.woke_at.append(now())
         finally:
             self.timed_out = stream.timed_out
 
@@ -221,10 +260,10 @@ class Record(Cast):
         self.disposed.append(value)
 
     async def dispose_slowly(self, value: int) -> None:
-        await asyncio.sleep(1)
+        await anyio.sleep(1)
         self.disposed.append(value)
 
-    def _look(self, *, quiet: bool) -> None:
+    def look(self, quiet: bool) -> None:
         if self.returned_at is None and (self.source is not None or self.made or self.begun):
             taken = len(self.begun) if self.schedule.sized else self.pulled
             self.ticks.append(
@@ -267,7 +306,7 @@ def play(helper: str, schedule: Schedule, conduct: Conduct = Record.call_helper)
     try:
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
-            virtual_time.run(record.main, mode=schedule.mode)
+            virtual_time.run(record.main, mode=schedule.mode, on_turn=record.look)
         record.warned = [warning.category.__name__ for warning in warned]
         return record
     except (virtual_time.Deadlock, virtual_time.Livelock) as error:

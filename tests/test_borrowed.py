@@ -26,6 +26,9 @@ from jobs import (
     value,
 )
 
+# Trio has no Tasks or Futures to be borrowed (R50): one test below is about that.
+pytestmark = pytest.mark.only("asyncio")
+
 
 def callbacks(future: asyncio.Future[Any]) -> int:
     """How many callbacks are on a Future."""
@@ -236,3 +239,11 @@ async def test_borrowed_can_be_awaited_by_itself() -> None:
             await waitkit.borrowed(task)
     assert await waitkit.borrowed(task) == "a"
     assert now() == 5
+
+
+@pytest.mark.only("trio")
+async def test_borrowed_is_refused_on_trio() -> None:
+    """R50: the error says that `borrowed` is asyncio's alone, and a coroutine is closed."""
+    for aw in [value("a"), concurrent.futures.Future[Any](), 42]:
+        with pytest.raises(RuntimeError, match=r"borrowed\(\) works on asyncio alone"):
+            _ = waitkit.borrowed(aw)  # type: ignore[arg-type]  # as in the test above

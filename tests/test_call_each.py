@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future as ConcurrentFuture
 from typing import Any
 
+import anyio
 import pytest
 
 import waitkit
-from jobs import DATA, FAIL_FAST, HELPERS, LIMITED, STREAMS, Gauge, now, run_helper, settle, value
+from jobs import (
+    DATA,
+    FAIL_FAST,
+    HELPERS,
+    LIMITED,
+    STREAMS,
+    Gauge,
+    at,
+    future,
+    now,
+    run_helper,
+    running,
+    settle,
+    unshuffled,
+    value,
+)
 
 
 def outcomes_of(answer: Any) -> list[Any]:
@@ -28,7 +44,7 @@ async def test_call_is_made_when_a_slot_falls_free(helper: str) -> None:
         return value(item.upper(), 2)
 
     answer = await run_helper(helper, waitkit.call_each(call, ["a", "b", "c"]), max_concurrency=2)
-    assert calls == [("a", 0), ("b", 0), ("c", 2)]
+    assert unshuffled(calls) == [("a", 0), ("b", 0), ("c", 2)]
     assert outcomes_of(answer) == [
         waitkit.Success("A", "a", 0),
         waitkit.Success("B", "b", 1),
@@ -79,26 +95,9 @@ async def test_call_s_error_ends_a_fail_fast_call(helper: str) -> None:
     assert gauge.running == 0
 
 
-@pytest.mark.parametrize("kind", ["task", "future", "concurrent", "borrowed"])
-@pytest.mark.parametrize("helper", HELPERS)
-async def test_call_may_return_any_awaitable(helper: str, kind: str) -> None:
-    """R1: a Task, a Future, a concurrent Future or something borrowed: all are awaited."""
-    loop = asyncio.get_running_loop()
-    outside: concurrent.futures.Future[str] = concurrent.futures.Future()
-    future: asyncio.Future[str] = loop.create_future()
-    loop.call_later(1, outside.set_result, "a")
-    loop.call_later(1, future.set_result, "a")
-    calls: dict[str, Callable[[], Any]] = {
-        "task": lambda: asyncio.create_task(value("a", 1)),
-        "future": lambda: future,
-        "concurrent": lambda: outside,
-        "borrowed": lambda: waitkit.borrowed(future),
-    }
-
-    def call(item: str) -> Any:
-        return calls[kind]()
-
-    answer = await run_helper(helper, waitkit.call_each(call, ["k"]))
+async def check_call_that_returns(helper: str, make: Callable[[], Any]) -> None:
+    """What is made gives "a" after a second."""
+    answer = await run_helper(helper, waitkit.call_each(lambda _: make(), ["k"]))
     expected = waitkit.Success("a", "k", 0)
     if helper in DATA:
         assert outcomes_of(answer) == [expected]
@@ -107,6 +106,32 @@ async def test_call_may_return_any_awaitable(helper: str, kind: str) -> None:
     assert now() == 1
 
 
+@pytest.mark.parametrize("kind", ["task", "future", "concurrent"])
+@pytest.mark.parametrize("helper", HELPERS)
+async def test_call_may_return_any_awaitable(helper: str, kind: str) -> None:
+    """R1: a Task, a Future or a concurrent Future: all are awaited."""
+    outside: ConcurrentFuture[str] = ConcurrentFuture()
+    waiting = future()
+    at(1, outside.set_result, "a")
+    at(1, waiting.set_result, "a")
+    calls: dict[str, Callable[[], Any]] = {
+        "task": lambda: running("a", 1),
+        "future": lambda: waiting,
+        "concurrent": lambda: outside,
+    }
+    await check_call_that_returns(helper, calls[kind])
+
+
+@pytest.mark.only("asyncio")
+@pytest.mark.parametrize("helper", HELPERS)
+async def test_call_may_return_what_is_borrowed(helper: str) -> None:
+    """R1: that is awaited as well."""
+    waiting = future()
+    at(1, waiting.set_result, "a")
+    await check_call_that_returns(helper, lambda: waitkit.borrowed(waiting))
+
+
+@pytest.mark.only("asyncio")
 @pytest.mark.parametrize("helper", FAIL_FAST)
 async def test_task_that_a_call_returned_is_cancelled_with_the_rest(helper: str) -> None:
     """R1, R22: a Task that the function made has ended when the helper returns."""
@@ -123,6 +148,7 @@ async def test_task_that_a_call_returned_is_cancelled_with_the_rest(helper: str)
     assert gauge.running == 0
 
 
+@pytest.mark.only("asyncio")
 @pytest.mark.parametrize("helper", FAIL_FAST)
 async def test_borrowed_that_a_call_returned_is_not_cancelled(helper: str) -> None:
     """R1: what the function lends is let go of, and not cancelled."""
@@ -202,6 +228,7 @@ async def test_no_time_for_a_call(seconds: float) -> None:
     assert partial.results == {None: None}
 
 
+@pytest.mark.only("asyncio")
 @pytest.mark.parametrize("helper", LIMITED)
 async def test_cancelled_before_its_first_step_a_call_was_never_made(helper: str) -> None:
     """R27: so there is no coroutine that nobody awaits (an eager one has had its first step)."""
@@ -221,11 +248,31 @@ async def test_cancelled_before_its_first_step_a_call_was_never_made(helper: str
     assert calls in ([], [1, 2, 3])
 
 
+@pytest.mark.parametrize("helper", LIMITED)
+async def test_call_of_a_scope_that_is_cancelled_already(helper: str) -> None:
+    """R23, R27: the same where a scope cancels; a job may have its first step, and no more."""
+    ended: list[int] = []
+
+    async def call(item: int) -> None:
+        await value(item, 5)
+        ended.append(item)
+
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await run_helper(helper, waitkit.call_each(call, [1, 2, 3]))
+    assert scope.cancelled_caught
+    await settle()
+    assert now() == 0
+    assert ended == []
+
+
 @pytest.mark.parametrize("helper", STREAMS)
 async def test_items_of_streams_need_not_be_hashable(helper: str) -> None:
     """R32: a stream takes any items, equal ones too, and gives them back as they were."""
     items = [["a"], ["a"], {"b": 1}]
-    answer = await run_helper(helper, waitkit.call_each(lambda item: value(len(item)), items))
+    places = {id(item): place for place, item in enumerate(items)}
+    given = waitkit.call_each(lambda item: value(len(item), places[id(item)]), items)
+    answer = await run_helper(helper, given)
     keys = [item.key if isinstance(item, waitkit.Success) else item[0] for item in answer]
     assert all(key is item for key, item in zip(keys, items, strict=True))
 

@@ -1,4 +1,8 @@
-"""The caller's own cancellation state is never touched (R21), and what cancels it wins (R23)."""
+"""The caller's own cancellation state is never touched (R21), and what cancels it wins (R23).
+
+By what only asyncio has: its counts of cancellations, timeouts, task groups. What of it holds for
+scopes as well, on every loop, is in test_scopes.py.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,8 @@ import pytest
 import waitkit
 from cancelling import USES, Ledger, cancel_at, current_task
 from jobs import FAIL_FAST, RESULT_STREAMS, at, now
+
+pytestmark = pytest.mark.only("asyncio")
 
 FAIL_FAST_USES = [use for use in USES if use.partition("-")[0] in FAIL_FAST]
 

@@ -9,11 +9,18 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, TypeAlias
 
+import anyio
 import pytest
 
 import virtual_time
 import waitkit
-from cancelling import USES, Ledger, Scenario, cancel_at_every_tick
+from cancelling import (
+    USES,
+    Ledger,
+    Scenario,
+    cancel_at_every_tick,
+    cancel_scope_at_every_step,
+)
 from jobs import FAIL_FAST
 
 Given: TypeAlias = tuple[Any, dict[str, Any]]  # inputs and options for a helper
@@ -75,7 +82,7 @@ def async_source(ledger: Ledger) -> Given:
         ledger.started.append("source")
         try:
             for name in "abc":
-                await asyncio.sleep(0.5)
+                await anyio.sleep(0.5)
                 yield ledger.job(name, 1, cleanup=0.25)
         finally:
             await ledger.see_through("source", 1)
@@ -134,13 +141,13 @@ def quiet(caplog: pytest.LogCaptureFixture) -> None:
 
 
 # Debug mode is slow, and a few tests in it tell as much.
-FAST_MODES = [mode for mode in virtual_time.MODES if mode != "debug"]
+FAST_MODES = [mode for mode in virtual_time.ASYNCIO_MODES if mode != "debug"]
 
 
 @pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize("mode", FAST_MODES)
 @pytest.mark.parametrize("case", EVERY_CASE)
-def test_caller_cancelled_at_any_moment(case: Scenario, mode: virtual_time.Mode) -> None:
+def test_caller_cancelled_at_any_moment(case: Scenario, mode: virtual_time.AsyncioMode) -> None:
     """R22, R23, R29: whenever it comes, the cancellation comes out, after all jobs have ended."""
     cancel_at_every_tick(case, mode=mode)
 
@@ -148,9 +155,21 @@ def test_caller_cancelled_at_any_moment(case: Scenario, mode: virtual_time.Mode)
 @pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize("mode", FAST_MODES)
 @pytest.mark.parametrize("case", EVERY_CASE)
-def test_caller_cancelled_twice_at_any_two_moments(case: Scenario, mode: virtual_time.Mode) -> None:
+def test_caller_cancelled_twice_at_any_two_moments(
+    case: Scenario, mode: virtual_time.AsyncioMode
+) -> None:
     """R23: a second cancellation cuts nothing short and reaches no job; the last one comes out."""
     cancel_at_every_tick(case, mode=mode, twice=True)
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("mode", virtual_time.BLOCK_MODES)
+@pytest.mark.parametrize("case", [case for case in EVERY_CASE if "-bare-" not in str(case.id)])
+def test_scope_around_a_block_cancelled_at_any_step(
+    case: Scenario, mode: virtual_time.BlockMode
+) -> None:
+    """R22, R23, R29, R51: the same on Trio, where scopes cancel, and cancel the jobs as well."""
+    cancel_scope_at_every_step(case, mode)
 
 
 @pytest.mark.usefixtures("quiet")
@@ -184,7 +203,9 @@ async def nest(ledger: Ledger) -> None:
 
 @pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize("mode", FAST_MODES)
-def test_caller_cancelled_at_any_moment_around_nested_helpers(mode: virtual_time.Mode) -> None:
+def test_caller_cancelled_at_any_moment_around_nested_helpers(
+    mode: virtual_time.AsyncioMode,
+) -> None:
     """R21, R23: helpers inside a helper, a timeout and a task group pass the cancellation on."""
     cancel_at_every_tick(nest, mode=mode)
 
@@ -194,7 +215,7 @@ def test_caller_cancelled_at_any_moment_around_nested_helpers(mode: virtual_time
 @pytest.mark.parametrize("seconds", [0, 1, 1.25, 2, 4])
 @pytest.mark.parametrize("use", USES)
 def test_caller_cancelled_at_any_moment_of_a_timeout(
-    use: str, seconds: float, mode: virtual_time.Mode
+    use: str, seconds: float, mode: virtual_time.AsyncioMode
 ) -> None:
     """R21, R23: a cancellation from outside wins over the timeout that strikes beside it."""
 
@@ -211,7 +232,7 @@ def test_caller_cancelled_at_any_moment_of_a_timeout(
 @pytest.mark.parametrize("twice", [False, True])
 @pytest.mark.parametrize("grace", [0, 1.5])
 def test_caller_of_cancel_and_wait_cancelled_at_any_moment(
-    grace: float, twice: bool, mode: virtual_time.Mode
+    grace: float, twice: bool, mode: virtual_time.AsyncioMode
 ) -> None:
     """R23, R31: whenever its caller is cancelled, `cancel_and_wait` has stopped all tasks first."""
 
@@ -257,12 +278,12 @@ async def adding_and_draining(ledger: Ledger) -> None:
                 stream.extend(ledger.job(f"{item}{place}", 0.5) for place in "12")
             if len(ledger.taken) == 5:
                 stream.drain()
-            await asyncio.sleep(0.1)
+            await anyio.sleep(0.1)
 
 
 async def closed_by_its_jobs(ledger: Ledger) -> None:
     async def close(name: str) -> str:
-        await asyncio.sleep(1)
+        await anyio.sleep(1)
         await stream.aclose()
         return await ledger.job(name, None)
 
@@ -315,10 +336,28 @@ async def source_that_refuses_to_be_cancelled(ledger: Ledger) -> None:
     ],
 )
 def test_caller_cancelled_at_any_moment_of_what_only_some_can_do(
-    case: Scenario, twice: bool, mode: virtual_time.Mode
+    case: Scenario, twice: bool, mode: virtual_time.AsyncioMode
 ) -> None:
     """R22, R23, R29: the same where inputs come late, are somebody else's, or close the stream."""
     cancel_at_every_tick(case, mode=mode, twice=twice)
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("mode", virtual_time.BLOCK_MODES)
+@pytest.mark.parametrize(
+    "case",
+    [
+        staggered,
+        adding_and_draining,
+        closed_by_its_jobs,
+        source_that_refuses_to_be_cancelled,
+    ],
+)
+def test_scope_around_a_block_cancelled_at_any_step_of_what_only_some_can_do(
+    case: Scenario, mode: virtual_time.BlockMode
+) -> None:
+    """R22, R23, R29, R51: the same on Trio."""
+    cancel_scope_at_every_step(case, mode)
 
 
 @pytest.mark.usefixtures("quiet")
@@ -337,6 +376,7 @@ def cancel_caller(caller: asyncio.Task[Any] | None) -> None:
     caller.cancel("by what it called")
 
 
+@pytest.mark.only("asyncio")
 @pytest.mark.parametrize("error", [None, ValueError("and fails")])
 @pytest.mark.parametrize("seconds", [None, 0, 1])
 @pytest.mark.parametrize("use", USES)
@@ -360,6 +400,7 @@ async def test_caller_cancelled_by_a_job_at_its_end(
     assert caller.uncancel() == 0
 
 
+@pytest.mark.only("asyncio")
 @pytest.mark.parametrize("use", USES)
 async def test_caller_cancelled_by_its_source(use: str) -> None:
     """R23: a source may cancel the caller while it is asked for an input."""
@@ -376,6 +417,7 @@ async def test_caller_cancelled_by_its_source(use: str) -> None:
     ledger.check()
 
 
+@pytest.mark.only("asyncio")
 @pytest.mark.parametrize("use", [use for use in USES if use.partition("-")[0] in FAIL_FAST])
 async def test_caller_cancelled_by_dispose(use: str) -> None:
     """R23: what `dispose` does to the caller strikes at its next await, if not before."""
@@ -394,6 +436,7 @@ async def test_caller_cancelled_by_dispose(use: str) -> None:
     ledger.check()
 
 
+@pytest.mark.only("asyncio")
 @pytest.mark.parametrize("use", USES)
 async def test_caller_cancelled_before_the_call(use: str) -> None:
     """R23: a cancellation that is pending already strikes in the helper, and the jobs end."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import nullcontext
 from itertools import count
 from typing import Any
 
+import anyio
 import pytest
 
 import waitkit
@@ -15,9 +17,14 @@ from jobs import (
     STREAMS,
     Gauge,
     aiter_of,
+    at,
+    cancelled_error,
+    clean_up,
+    never,
     now,
     plain_values,
     settle,
+    unshuffled,
     value,
 )
 
@@ -39,7 +46,7 @@ async def test_drain_takes_no_more(helper: str, wrap: Callable[[Any], Any]) -> N
     given = (gauge.job(index, 1 + index % 2) for index in count())
     async with make(helper, wrap(given), max_concurrency=2) as stream:
         await settle(20)
-        assert gauge.started == [0, 1]
+        assert unshuffled(gauge.started) == [0, 1]
         stream.drain()
         stream.drain()
         assert sorted(await rest(stream)) == [0, 1]
@@ -49,6 +56,20 @@ async def test_drain_takes_no_more(helper: str, wrap: Callable[[Any], Any]) -> N
 
 
 @pytest.mark.parametrize("helper", STREAMS)
+async def test_drain_closes_coroutines(helper: str) -> None:
+    """R26: inputs at hand are no outcomes, and coroutines are closed."""
+    gauge = Gauge()
+    given = [gauge.job("a", 2), value("b"), gauge.job("c", 1)]
+    async with make(helper, given, max_concurrency=1) as stream:
+        await settle(3)
+        stream.drain()
+        assert await rest(stream) == ["a"]
+        assert now() == 2
+        assert gauge.started == ["a"]
+
+
+@pytest.mark.only("asyncio")
+@pytest.mark.parametrize("helper", STREAMS)
 async def test_drain_closes_coroutines_and_cancels_tasks(helper: str) -> None:
     """R26: inputs at hand are no outcomes: coroutines are closed, Tasks cancelled and awaited."""
     gauge = Gauge()
@@ -57,7 +78,7 @@ async def test_drain_closes_coroutines_and_cancels_tasks(helper: str) -> None:
         try:
             await gauge.job("task")
         finally:
-            await asyncio.sleep(3)
+            await clean_up(3)
 
     task = asyncio.create_task(slow_to_stop())
     done = asyncio.create_task(value("done"))
@@ -96,17 +117,15 @@ async def test_drain_ends_an_anext_that_waits_for_the_source(helper: str) -> Non
     async def source() -> Any:
         try:
             yield value("a")
-            await asyncio.get_running_loop().create_future()
+            await never()
         finally:
-            await asyncio.sleep(1)
+            await clean_up(1)
             closed.append("source")
 
     async with make(helper, source()) as stream:
         assert plain_values([await anext(stream)]) == ["a"]
-        waiting = asyncio.create_task(rest(stream))
-        await asyncio.sleep(1)
-        stream.drain()
-        assert await waiting == []
+        at(1, stream.drain)
+        assert await rest(stream) == []
     assert closed == ["source"]
 
 
@@ -121,7 +140,7 @@ async def test_drain_does_not_lift_the_deadline(helper: str) -> None:
                 await anext(stream)
         else:
             outcomes = [item async for item in stream]
-            assert [o.index for o in outcomes] == [0, 1]
+            assert unshuffled(o.index for o in outcomes) == [0, 1]
             assert {o.reason for o in outcomes} == {"deadline"}
         assert stream.timed_out
 
@@ -151,31 +170,46 @@ async def test_drain_from_the_source(helper: str) -> None:
     def source() -> Any:
         yield gauge.job("a", 1)
         stream.drain()
-        yield gauge.job("b", 1)
-        yield gauge.job("c", 1)
+        yield gauge.job("b", 2)
+        yield gauge.job("c", 3)
 
     stream = make(helper, source(), max_concurrency=3)
     async with stream:
         answer = await rest(stream)
     assert answer in (["a"], ["a", "b"])
-    assert gauge.started == answer
+    assert unshuffled(gauge.started) == answer
+
+
+async def check_drain_when_all_is_over(helper: str, *, block: bool) -> None:
+    stream = make(helper, [value("a")])
+    async with stream if block else nullcontext():
+        assert await rest(stream) == ["a"]
+        stream.drain()
+    stream.drain()
+    closed = make(helper, [value("a")])
+    await closed.aclose()
+    closed.drain()
+    async with closed if block else nullcontext():
+        assert await rest(closed) == []
 
 
 @pytest.mark.parametrize("helper", STREAMS)
 async def test_drain_when_all_is_over(helper: str) -> None:
     """R26: draining a stream that has ended or was closed does nothing."""
-    stream = make(helper, [value("a")])
-    assert await rest(stream) == ["a"]
-    stream.drain()
-    closed = make(helper, [value("a")])
-    await closed.aclose()
-    closed.drain()
-    assert await rest(closed) == []
+    await check_drain_when_all_is_over(helper, block=True)
+
+
+@pytest.mark.only("asyncio")
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_drain_when_all_is_over_in_a_bare_stream(helper: str) -> None:
+    """R26: the same without a block."""
+    await check_drain_when_all_is_over(helper, block=False)
 
 
 # a job and its own stream
 
 
+@pytest.mark.only("asyncio")  # on Trio it is cancelled with the others: see test_trio.py
 @pytest.mark.parametrize("others", [0, 1])
 @pytest.mark.parametrize("helper", STREAMS)
 async def test_job_closes_its_own_stream(helper: str, others: int) -> None:
@@ -184,10 +218,10 @@ async def test_job_closes_its_own_stream(helper: str, others: int) -> None:
     after: list[Any] = []
 
     async def closer() -> str:
-        await asyncio.sleep(1)
+        await anyio.sleep(1)
         await stream.aclose()
         after.append((now(), list(gauge.ended)))
-        await asyncio.sleep(1)
+        await anyio.sleep(1)
         after.append(now())
         return "closer"
 
@@ -205,7 +239,7 @@ async def test_several_jobs_close_their_stream(helper: str) -> None:
 
     async def closer() -> None:
         nonlocal closing
-        await asyncio.sleep(1)
+        await anyio.sleep(1)
         closing += 1
         await stream.aclose()
 
@@ -213,7 +247,7 @@ async def test_several_jobs_close_their_stream(helper: str) -> None:
         try:
             await Gauge().job("slow")
         finally:
-            await asyncio.sleep(3)
+            await clean_up(3)
 
     stream = make(helper, [closer(), slow_to_stop(), closer()])
     async with stream:
@@ -230,7 +264,7 @@ async def test_job_that_closes_is_not_cancelled_by_one_that_closes_after_it(help
 
     async def closer(name: str, after: float) -> None:
         try:
-            await asyncio.sleep(after)
+            await anyio.sleep(after)
         finally:
             await stream.aclose()
             closed.append(name)
@@ -239,7 +273,7 @@ async def test_job_that_closes_is_not_cancelled_by_one_that_closes_after_it(help
         try:
             await gauge.job("slow")
         finally:
-            await asyncio.sleep(3)
+            await clean_up(3)
 
     stream = make(helper, [closer("a", 1), closer("b", 1), closer("c", 9), slow_to_stop()])
     async with stream:
@@ -248,15 +282,16 @@ async def test_job_that_closes_is_not_cancelled_by_one_that_closes_after_it(help
     assert sorted(closed) == ["a", "b", "c"]
 
 
+@pytest.mark.only("asyncio")
 @pytest.mark.parametrize("helper", STREAMS)
 async def test_job_closes_the_stream_that_a_bare_loop_waits_on(helper: str) -> None:
     """R26: without `async with` too: the consumer waits for that job, and does not cancel it."""
     after: list[str] = []
 
     async def closer() -> None:
-        await asyncio.sleep(1)
+        await anyio.sleep(1)
         await stream.aclose()
-        await asyncio.sleep(1)
+        await anyio.sleep(1)
         after.append("closer")
 
     stream = make(helper, [closer(), Gauge().job("a")])
@@ -288,7 +323,7 @@ async def test_job_that_closes_in_its_first_step_is_awaited(helper: str) -> None
 
     async def closer() -> None:
         await stream.aclose()
-        await asyncio.sleep(1)
+        await anyio.sleep(1)
         ended.append(now())
 
     stream = make(helper, [closer()])
@@ -306,9 +341,9 @@ async def test_value_of_the_job_that_closes_goes_to_dispose(helper: str) -> None
         await stream.aclose()
         return "closer"
 
-    stream = make(helper, [value("a"), closer()], dispose=disposed.append)
+    stream = make(helper, [value("a"), closer()], max_concurrency=1, dispose=disposed.append)
     async with stream:
-        await asyncio.sleep(1)
+        await anyio.sleep(1)
     assert sorted(disposed) == ["a", "closer"]
 
 
@@ -353,12 +388,12 @@ async def test_drain_of_a_source_that_gives_one_more(helper: str) -> None:
     async def source() -> AsyncIterator[Any]:
         yield gauge.job("a", 1)
         try:
-            await asyncio.sleep(1000)
-        except asyncio.CancelledError:
+            await anyio.sleep(1000)
+        except cancelled_error():
             yield gauge.job("b", 1)
 
     async with make(helper, source()) as stream:
-        await asyncio.sleep(2)
+        await anyio.sleep(2)
         stream.drain()
         assert await rest(stream) == ["a"]
     assert gauge.started == ["a"]

@@ -13,6 +13,10 @@ import waitkit
 from cancelling import USES, Ledger, Stream, each_stream
 from jobs import FAIL_FAST, future, settle
 
+# Nearly all of it is asyncio's alone: on Trio a stream runs nothing but in a block, and a helper
+# has its jobs in a nursery, which no coroutine that is closed can leave.
+asyncio_only = pytest.mark.only("asyncio")
+
 # --- R25: a stream that is dropped
 
 
@@ -22,6 +26,7 @@ async def consume_one(stream: waitkit.ResultStream[Any], ledger: Ledger) -> None
         break
 
 
+@asyncio_only
 @each_stream
 async def test_stream_dropped_by_break_warns_and_cancels_its_jobs(make_stream: Stream) -> None:
     """R25: the jobs are cancelled when the stream goes, and its user is told how to do better."""
@@ -34,6 +39,7 @@ async def test_stream_dropped_by_break_warns_and_cancels_its_jobs(make_stream: S
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+@asyncio_only
 @each_stream
 async def test_stream_dropped_with_no_job_running_is_silent(make_stream: Stream) -> None:
     """R25, R29: a break when all jobs have ended harms nothing; the values left are disposed of."""
@@ -49,6 +55,7 @@ async def test_stream_dropped_with_no_job_running_is_silent(make_stream: Stream)
     assert ledger.disposed == ["b"]
 
 
+@asyncio_only
 @each_stream
 async def test_stream_dropped_in_a_cycle_is_found_by_the_collector(make_stream: Stream) -> None:
     """R25: the jobs do not keep a stream alive, and a cycle only until the next collection."""
@@ -65,6 +72,7 @@ async def test_stream_dropped_in_a_cycle_is_found_by_the_collector(make_stream: 
     assert sorted(ledger.ended) == ["a", "b"]
 
 
+@asyncio_only
 @each_stream
 async def test_stream_dropped_after_a_body_was_cancelled(make_stream: Stream) -> None:
     """R25: a bare `async for` whose body is cancelled drops its stream as well."""
@@ -123,6 +131,7 @@ async def test_stream_that_never_started_leaves_python_its_warning(make_stream: 
     assert [warning.category for warning in warned] == [RuntimeWarning]
 
 
+@asyncio_only
 @each_stream
 async def test_stream_dropped_when_it_has_ended_is_silent(make_stream: Stream) -> None:
     """R25: a bare `async for` that runs to its end needs no block."""
@@ -149,6 +158,7 @@ async def wait_for_wait(coro: Any, until: float) -> None:
             waits_for = coro.send(None)
 
 
+@asyncio_only
 @pytest.mark.parametrize("use", WITHOUT_BLOCK)
 @pytest.mark.filterwarnings("ignore:.*was dropped with jobs running:ResourceWarning")
 async def test_coroutine_closed_while_it_waits_for_jobs(use: str) -> None:
@@ -163,6 +173,7 @@ async def test_coroutine_closed_while_it_waits_for_jobs(use: str) -> None:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+@asyncio_only
 @pytest.mark.parametrize(
     "use", [use for use in WITHOUT_BLOCK if use.partition("-")[0] in FAIL_FAST]
 )

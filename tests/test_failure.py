@@ -1,4 +1,4 @@
-"""R10, R13, R14: the first failure ends the call, and comes out as it is."""
+"""R10, R14: the first failure ends the call, and comes out as it is."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import anyio
 import pytest
 
 import virtual_time
@@ -21,14 +22,17 @@ from jobs import (
     Broken,
     Gauge,
     at,
+    clean_up,
     fail,
     failed,
     future,
+    logged,
     never,
     notes,
     now,
     resolve,
     run_helper,
+    unshuffled,
     value,
 )
 
@@ -83,7 +87,7 @@ async def test_the_others_are_cancelled_before_the_consumer_looks(name: str) -> 
     async def consume() -> None:
         async with getattr(waitkit, name)([value(0), job(), fail(Broken(), 1), job()]) as stream:
             async for _ in stream:
-                await asyncio.sleep(100)
+                await anyio.sleep(100)
 
     with pytest.raises(Broken):
         await consume()
@@ -100,7 +104,7 @@ async def test_the_failure_is_raised_after_every_other_job_has_ended(name: str) 
         try:
             await never()
         finally:
-            await asyncio.sleep(3)
+            await clean_up(3)
             ended.append(now())
 
     error = Broken()
@@ -124,11 +128,12 @@ async def test_nothing_is_taken_after_the_failure(name: str, limit: int, place: 
         return index
 
     assert await catch(name, (job(index) for index in range(100)), max_concurrency=limit) is error
-    assert gauge.started == list(range(place + limit))
+    assert unshuffled(gauge.started) == list(range(place + limit))
     assert gauge.peak <= limit
     assert gauge.running == 0
 
 
+@pytest.mark.only("asyncio")
 @pytest.mark.parametrize("name", FAIL_FAST)
 async def test_of_two_failures_in_a_tick_the_earlier_is_raised(name: str) -> None:
     """R10: the order in which the loop finished the jobs decides, not input order."""
@@ -138,6 +143,7 @@ async def test_of_two_failures_in_a_tick_the_earlier_is_raised(name: str) -> Non
     assert await catch(name, waiting) is first
 
 
+@pytest.mark.only("asyncio")
 @pytest.mark.parametrize("name", FAIL_FAST)
 async def test_a_future_at_two_places_fails_once(name: str) -> None:
     """R10, R4: a failing Future that stands at two places is one failure, noted once."""
@@ -193,6 +199,17 @@ async def test_stop_async_iteration_of_a_job_is_data_like_any_other(name: str) -
 @pytest.mark.parametrize("name", RESULT_STREAMS)
 async def test_a_stream_that_has_raised_is_at_its_end(name: str) -> None:
     """R10: the failure is raised once; after it iteration ends."""
+    async with getattr(waitkit, name)([fail(Broken(), 1), never()]) as stream:
+        with pytest.raises(Broken):
+            await anext(stream)
+        with pytest.raises(StopAsyncIteration):
+            await anext(stream)
+
+
+@pytest.mark.only("asyncio")
+@pytest.mark.parametrize("name", RESULT_STREAMS)
+async def test_a_stream_that_has_raised_without_a_block_is_at_its_end(name: str) -> None:
+    """R10: so it is where nobody has entered it."""
     stream = getattr(waitkit, name)([fail(Broken(), 1), never()])
     with pytest.raises(Broken):
         await anext(stream)
@@ -200,90 +217,19 @@ async def test_a_stream_that_has_raised_is_at_its_end(name: str) -> None:
         await anext(stream)
 
 
-def cancelled_task() -> asyncio.Future[Any]:
-    task = asyncio.create_task(never())
-    at(1, task.cancel, "not you")
-    return task
-
-
-def cancelled_future() -> asyncio.Future[Any]:
-    cancelled = future()
-    cancelled.cancel("not you")
-    return cancelled
-
-
-async def raises_cancelled() -> None:
-    raise asyncio.CancelledError("not you")
-
-
-async def awaits_cancelled() -> None:
-    await cancelled_task()
-
-
-async def cancels_itself() -> None:
-    task = asyncio.current_task()
-    assert task is not None
-    task.cancel("not you")
-    await never()
-
-
-LOST: list[Callable[[], Any]] = [
-    cancelled_task,
-    cancelled_future,
-    raises_cancelled,
-    awaits_cancelled,
-    cancels_itself,
-]
-
-
-@pytest.mark.parametrize("name", FAIL_FAST)
-@pytest.mark.parametrize("lost", LOST)
-async def test_a_job_cancelled_from_elsewhere_is_a_failure(name: str, lost: Any) -> None:
-    """R13: it is a `JobCancelledError` from the `CancelledError`, not the caller's cancellation."""
-    gauge = Gauge()
-    error = await catch(name, {"a": gauge.job("a"), "b": lost()})
-    assert type(error) is waitkit.JobCancelledError
-    assert type(error.__cause__) is asyncio.CancelledError
-    assert error.__cause__.args == ("not you",)
-    assert notes(error) == [f"waitkit.{name}: raised by input 1 (key 'b')"]
-    caller = asyncio.current_task()
-    assert caller is not None
-    assert caller.cancelling() == 0
-    assert gauge.running == 0
-
-
-@pytest.mark.parametrize("name", FAIL_FAST)
-async def test_a_lost_job_at_two_places_is_one_failure(name: str) -> None:
-    """R13, R4: a Task that is cancelled from elsewhere is reported once as the call's error."""
-    task = cancelled_task()
-    error = await catch(name, [task, never(), task])
-    assert type(error) is waitkit.JobCancelledError
-    assert notes(error) == [f"waitkit.{name}: raised by input 0"]
-
-
-@pytest.mark.parametrize("lost", LOST)
-async def test_a_lost_job_is_out_of_the_race_and_in_the_group(lost: Any) -> None:
-    """R13: in `first_success` a lost job is one that did not succeed, whatever `catch` says."""
-    assert await waitkit.first_success([lost(), value("a", 2)], catch=()) == "a"
-    with pytest.raises(ExceptionGroup) as caught:
-        await waitkit.first_success([lost(), fail(Broken(), 2)], catch=Broken)
-    assert [type(error) for error in caught.value.exceptions] == [waitkit.JobCancelledError, Broken]
-    assert type(caught.value.exceptions[0].__cause__) is asyncio.CancelledError
-
-
-@pytest.mark.parametrize("name", DATA)
-@pytest.mark.parametrize("lost", LOST)
-@pytest.mark.parametrize("accepted", [Exception, ()])
-async def test_a_lost_job_is_an_outcome_where_failures_are_data(
-    name: str, lost: Any, accepted: Any
+@pytest.mark.only("blocks")
+@pytest.mark.parametrize("name", HELPERS)
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("after", [None, 1])
+async def test_interrupts_of_a_job_come_out_bare(
+    name: str, kind: type[BaseException], after: float | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """R13, R17: a lost job ends nothing there: it is `Cancelled`, with the reason "external"."""
-    answer = await run_helper(name, [lost(), value("a", 2)], catch=accepted)
-    outcomes = answer.outcomes if isinstance(answer, waitkit.Partial) else answer
-    assert list(outcomes) == [
-        waitkit.Cancelled(0, 0, "external", True),
-        waitkit.Success("a", 1, 1),
-    ]
+    """R14, R51: on Trio they are the error of the call, after the others have ended."""
+    error = kind(3)
+    gauge = Gauge()
+    assert await catch(name, [gauge.job("a"), fail(error, after), gauge.job("b")]) is error
+    assert gauge.running == 0
+    assert logged(caplog) == []
 
 
 def run_as_a_program(main: Callable[[], Any], loop: virtual_time.VirtualLoop) -> None:
@@ -292,12 +238,12 @@ def run_as_a_program(main: Callable[[], Any], loop: virtual_time.VirtualLoop) ->
         runner.run(main())
 
 
-@pytest.mark.parametrize("mode", virtual_time.MODES)
+@pytest.mark.parametrize("mode", virtual_time.ASYNCIO_MODES)
 @pytest.mark.parametrize("name", HELPERS)
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("after", [None, 1])
 def test_interrupts_of_a_job_leave_the_loop(
-    name: str, kind: type[BaseException], after: float | None, mode: virtual_time.Mode
+    name: str, kind: type[BaseException], after: float | None, mode: virtual_time.AsyncioMode
 ) -> None:
     """R14: `KeyboardInterrupt` and `SystemExit` go out through the loop, as asyncio has it."""
     error = kind(3)

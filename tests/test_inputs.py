@@ -1,4 +1,4 @@
-"""What may be passed, and in what shape the answer comes back (R1, R4, R33)."""
+"""What may be passed, and in what shape the answer comes back (R1, R33)."""
 
 from __future__ import annotations
 
@@ -8,24 +8,26 @@ from collections import UserDict, UserList, deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any
 
+import anyio.lowlevel
 import pytest
 
 import waitkit
 from jobs import (
-    COLLECTORS,
     DATA,
     FAIL_FAST,
     HELPERS,
-    OUTCOME_STREAMS,
     RACES,
-    RESULT_STREAMS,
-    STREAMS,
     Gauge,
     aiter_of,
+    at,
+    done,
     fail,
+    failed,
+    future,
     now,
     plain_values,
     run_helper,
+    running,
     settle,
     value,
 )
@@ -48,7 +50,7 @@ class AsyncItems:
         return self
 
     async def __anext__(self) -> Any:
-        await asyncio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         if not self.left:
             raise StopAsyncIteration
         return self.left.pop()
@@ -200,35 +202,37 @@ async def test_no_input_gives_an_empty_answer_at_once(helper: str, timeout: floa
 
 
 @pytest.mark.parametrize("helper", HELPERS)
-@pytest.mark.parametrize(
-    "kind", ["coroutine", "task", "future", "done", "cf", "done cf", "awaitable"]
-)
+@pytest.mark.parametrize("kind", ["coroutine", "task", "future", "done", "awaitable"])
 async def test_anything_awaitable_is_awaited(helper: str, kind: str) -> None:
-    """R1: a coroutine, Task, Future, concurrent Future or object with `__await__`, done or not."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[str] = loop.create_future()
-    outside: concurrent.futures.Future[str] = concurrent.futures.Future()
-    if kind == "done":
-        future.set_result("a")
-    if kind == "done cf":
-        outside.set_result("a")
-    if kind == "future":
-        loop.call_later(3, future.set_result, "a")
-    if kind == "cf":
-        loop.call_later(3, outside.set_result, "a")
+    """R1: a coroutine, Task, Future or object with `__await__`, done or not."""
     aws: dict[str, Callable[[], Any]] = {
         "coroutine": lambda: value("a", 3),
-        "task": lambda: asyncio.create_task(value("a", 3)),
-        "future": lambda: future,
-        "done": lambda: future,
-        "cf": lambda: outside,
-        "done cf": lambda: outside,
+        "task": lambda: running("a", 3),
+        "future": lambda: waiting,
+        "done": lambda: done("a"),
         "awaitable": lambda: Ready("a", 3),
     }
+    waiting = future()
+    at(3, waiting.set_result, "a")
     assert plain_values(await run_helper(helper, [aws[kind]()])) == ["a"]
-    assert now() == (0 if "done" in kind else 3)
+    assert now() == (0 if kind == "done" else 3)
 
 
+@pytest.mark.only("direct")
+@pytest.mark.parametrize("helper", HELPERS)
+@pytest.mark.parametrize("beforehand", [True, False])
+async def test_concurrent_future_is_awaited(helper: str, beforehand: bool) -> None:
+    """R1: a concurrent Future is awaited too, done or not."""
+    outside: concurrent.futures.Future[str] = concurrent.futures.Future()
+    if beforehand:
+        outside.set_result("a")
+    else:
+        at(3, outside.set_result, "a")
+    assert plain_values(await run_helper(helper, [outside])) == ["a"]
+    assert now() == (0 if beforehand else 3)
+
+
+@pytest.mark.only("asyncio")
 @pytest.mark.parametrize("helper", FAIL_FAST)
 async def test_tasks_and_futures_are_adopted(helper: str) -> None:
     """R1: a Task, Future or concurrent Future given as input is cancelled with the rest."""
@@ -244,29 +248,72 @@ async def test_tasks_and_futures_are_adopted(helper: str) -> None:
     assert gauge.ended == ["task"]
 
 
+@pytest.mark.only("direct")
+@pytest.mark.parametrize("helper", FAIL_FAST)
+@pytest.mark.parametrize("at_work", [True, False])
+async def test_concurrent_future_is_cancelled_with_the_rest(helper: str, at_work: bool) -> None:
+    """R1: and waited for no longer, where its thread is at work and nothing can cancel it."""
+    outside: concurrent.futures.Future[Any] = concurrent.futures.Future()
+    if at_work:
+        outside.set_running_or_notify_cancel()
+    with pytest.raises(KeyError):
+        await run_helper(helper, [outside, fail(KeyError("x"), 1)])
+    assert now() == 1
+    assert outside.cancelled() == (not at_work)
+    if at_work:
+        outside.set_result("late")
+        await settle()
+
+
+class Hostile:
+    """An awaitable that raises before there is anything to await."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        raise self.error
+
+
+class Wrong:
+    """An awaitable that is none."""
+
+    def __await__(self) -> Any:
+        return 42
+
+
+def errors_of(answer: Any) -> list[Any]:
+    return [o.error for o in sorted(shape(answer), key=lambda outcome: outcome.index)]
+
+
 @pytest.mark.parametrize("helper", DATA)
 async def test_failures_of_every_kind_of_awaitable_are_data(helper: str) -> None:
     """R1: how a Future or an object with `__await__` fails counts as a coroutine's failure does."""
-    errors = [KeyError(str(index)) for index in range(4)]
-    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    future.set_exception(errors[0])
+    errors = [KeyError(str(index)) for index in range(3)]
+    aws = [failed(errors[0]), Hostile(errors[1]), fail(errors[2], 1), Wrong()]
+    *found, wrong = errors_of(await run_helper(helper, aws))
+    assert found == errors
+    assert isinstance(wrong, TypeError)
+
+
+@pytest.mark.only("direct")
+@pytest.mark.parametrize("helper", DATA)
+async def test_failure_of_a_concurrent_future_is_data(helper: str) -> None:
+    """R1: how a concurrent Future fails counts as a coroutine's failure does."""
+    error = KeyError("x")
     outside: concurrent.futures.Future[Any] = concurrent.futures.Future()
-    outside.set_exception(errors[1])
+    outside.set_exception(error)
+    # asyncio makes a copy of what it raised only if that is one of its own classes.
+    assert errors_of(await run_helper(helper, [outside])) == [error]
 
-    class Hostile:
-        def __await__(self) -> Generator[Any, None, Any]:
-            raise errors[2]
 
-    class Wrong:
-        def __await__(self) -> Any:
-            return 42
-
-    aws = [future, outside, Hostile(), asyncio.create_task(fail(errors[3], 1)), Wrong()]
-    answer = shape(await run_helper(helper, aws))
-    found = {outcome.index: outcome.error for outcome in answer}
-    # asyncio makes a copy of what a concurrent Future raised only if it is one of its own classes.
-    assert [found[index] for index in range(4)] == errors
-    assert isinstance(found[4], TypeError)
+@pytest.mark.only("asyncio")
+@pytest.mark.parametrize("helper", DATA)
+async def test_failure_of_a_task_is_data(helper: str) -> None:
+    """R1: how a Task fails counts as a coroutine's failure does."""
+    error = KeyError("x")
+    task = asyncio.create_task(fail(error, 1))
+    assert errors_of(await run_helper(helper, [task])) == [error]
 
 
 @pytest.mark.parametrize("helper", HELPERS)
@@ -281,95 +328,3 @@ async def test_object_with_its_own_close_is_not_closed(helper: str) -> None:
     assert plain_values(await run_helper(helper, [Pool("a", 1)])) == ["a"]
     await settle()
     assert closed == []
-
-
-@pytest.mark.parametrize("helper", HELPERS)
-@pytest.mark.parametrize("limit", [None, 1, 3])
-async def test_one_future_twice_is_reported_at_both_places(helper: str, limit: int | None) -> None:
-    """R4: the same Future at several places gives its result at each of them."""
-    options = {} if limit is None or helper == "first_completed" else {"max_concurrency": limit}
-    task = asyncio.create_task(value("t", 2))
-    answer = await run_helper(helper, [task, value("v", 1), task, task], **options)
-    if helper in COLLECTORS:
-        assert plain_values(answer) == ["t", "v", "t", "t"]
-    elif helper in RACES:
-        assert answer == ("t" if options.get("max_concurrency") == 1 else "v")
-    else:
-        assert sorted(plain_values(answer)) == ["t", "t", "t", "v"]
-        if helper in OUTCOME_STREAMS:
-            assert sorted(outcome.index for outcome in answer) == [0, 1, 2, 3]
-        if helper.startswith("in_order"):
-            assert plain_values(answer) == ["t", "v", "t", "t"]
-
-
-@pytest.mark.parametrize("helper", STREAMS)
-async def test_duplicates_of_a_future_are_in_input_order(helper: str) -> None:
-    """R4, R7: the places of one Future, which finish together, come out in input order."""
-    task = asyncio.create_task(value("t", 2))
-    pairs = [("x", task), ("y", value("v", 1)), ("z", task)]
-    answer = await run_helper(helper, waitkit.keyed(pairs))
-    keys = [item.key if helper in OUTCOME_STREAMS else item[0] for item in answer]
-    assert keys == (["x", "y", "z"] if helper.startswith("in_order") else ["y", "x", "z"])
-
-
-@pytest.mark.parametrize("helper", HELPERS)
-async def test_duplicate_of_a_failed_future(helper: str) -> None:
-    """R4: the failure of a Future that is there twice is one failure, or data at both places."""
-    error = KeyError("x")
-    task = asyncio.create_task(fail(error, 1))
-    if helper in DATA:
-        outcomes = shape(await run_helper(helper, [task, task]))
-        assert [(o.index, o.error) for o in outcomes] == [(0, error), (1, error)]
-    elif helper == "first_success":
-        with pytest.raises(ExceptionGroup) as group:
-            await run_helper(helper, [task, task])
-        assert group.value.exceptions == (error, error)
-    else:
-        with pytest.raises(KeyError) as caught:
-            await run_helper(helper, [task, task])
-        assert caught.value is error
-
-
-@pytest.mark.parametrize("helper", RESULT_STREAMS)
-async def test_one_concurrent_future_twice(helper: str) -> None:
-    """R4: the same concurrent Future twice is reported at both places too."""
-    outside: concurrent.futures.Future[str] = concurrent.futures.Future()
-    asyncio.get_running_loop().call_later(2, outside.set_result, "a")
-    assert await run_helper(helper, [outside, outside]) == ["a", "a"]
-
-
-@pytest.mark.parametrize("wrap", [list, tuple, enumerate], ids=["list", "tuple", "keyed"])
-@pytest.mark.parametrize("helper", HELPERS)
-async def test_one_coroutine_twice_is_refused(helper: str, wrap: Callable[[Any], Any]) -> None:
-    """R4: the same coroutine twice in a sized input is a ValueError at once, and all are closed."""
-    coro = value("a")
-    task = asyncio.create_task(value("t", 1))
-    given = wrap([value("b"), coro, task, coro])
-    with pytest.raises(ValueError, match="inputs 1 and 3 are the same"):
-        getattr(waitkit, helper)(dict(given) if wrap is enumerate else given).send(None)
-    assert await task == "t"
-
-
-@pytest.mark.parametrize("helper", HELPERS)
-@pytest.mark.parametrize("lend", [False, True])
-async def test_calling_task_is_refused(helper: str, lend: bool) -> None:
-    """R4: the caller's own task among the inputs is a ValueError, and nothing else has started."""
-    gauge = Gauge()
-    me: Any = asyncio.current_task()
-    with pytest.raises(ValueError, match="input 1 is the calling task"):
-        await run_helper(helper, [gauge.job("a"), waitkit.borrowed(me) if lend else me])
-    assert gauge.started == []
-    assert me.cancelling() == 0
-
-
-@pytest.mark.parametrize("helper", HELPERS)
-@pytest.mark.parametrize("lend", [False, True])
-async def test_calling_task_from_an_iterator_is_refused(helper: str, lend: bool) -> None:
-    """R4: the caller's own task, brought by an iterator, fails the call and is left alone."""
-    gauge = Gauge()
-    me: Any = asyncio.current_task()
-    given = iter([gauge.job("a"), waitkit.borrowed(me) if lend else me])
-    with pytest.raises(ValueError, match="input 1 is the calling task"):
-        await run_helper(helper, given)
-    assert gauge.running == 0
-    assert me.cancelling() == 0

@@ -13,10 +13,11 @@ from jobs import (
     Gauge,
     at,
     fail,
-    future,
     never,
     notes,
     now,
+    outside,
+    ready,
     refuse,
     run_helper,
     spoil,
@@ -106,16 +107,18 @@ async def test_a_stream_delivers_its_outcomes_then_the_failure(name: str) -> Non
     """R15, R9: outcomes from before the failure that ends the call come out first."""
     data, error = KeyError(), Broken()
     stream = getattr(waitkit, name)([value("a", 1), fail(data, 2), fail(error, 3)], catch=KeyError)
-    assert await anext(stream) == waitkit.Success("a", 0, 0)
-    assert await anext(stream) == waitkit.Failure(data, 1, 1)
-    with pytest.raises(Broken):
-        await anext(stream)
+    async with stream:
+        assert await anext(stream) == waitkit.Success("a", 0, 0)
+        assert await anext(stream) == waitkit.Failure(data, 1, 1)
+        with pytest.raises(Broken):
+            await anext(stream)
 
 
+@pytest.mark.only("direct")
 async def test_partial_partitions_its_inputs_in_input_order() -> None:
     """R16: `results`, `errors` and `cancelled` have each input once, whatever finished first."""
     first, second = Broken(1), Broken(2)
-    gone = future()
+    gone = outside()
     at(1, gone.cancel)
     partial = await waitkit.gather_partial(
         [value("a", 3), fail(first, 4), never(), value("b", 1), fail(second, 2), gone], timeout=5
@@ -220,15 +223,14 @@ async def test_what_an_iterator_still_had_is_left_in_it(name: str) -> None:
     assert list(items) == ["b", "c"]
 
 
+@pytest.mark.only("direct")
 @pytest.mark.parametrize("name", DATA)
 async def test_untaken_futures_at_the_deadline_are_what_they_are(name: str) -> None:
     """R17: a Future still waiting for a slot is cancelled; one that was done is what it was."""
     error = Broken()
-    ready, broken, gone, pending = future(), future(), future(), future()
-    ready.set_result("ready")
-    broken.set_exception(error)
+    gone, pending = outside(), outside()
     gone.cancel()
-    inputs = [never(), ready, broken, gone, pending]
+    inputs = [never(), ready("ready"), ready(error), gone, pending]
     answer = outcomes_of(await run_helper(name, inputs, timeout=1, max_concurrency=1))
     assert answer[:3] == [
         waitkit.Cancelled(0, 0, "deadline", True),

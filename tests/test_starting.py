@@ -1,13 +1,13 @@
-"""When jobs start: limits, buffers, contexts, and the clock (R2, R3, R5, R6)."""
+"""When jobs start: limits, buffers, and the clock (R2, R3, R6)."""
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
+import anyio
 import pytest
 
 import waitkit
@@ -20,16 +20,19 @@ from jobs import (
     STREAMS,
     Gauge,
     aiter_of,
+    at,
     counting,
     fail,
     now,
+    outside,
+    ready,
     run_helper,
     settle,
+    unshuffled,
     value,
 )
 
 ALL = tuple(name for name in LIMITED if name != "first_success")  # those that want every result
-VAR: contextvars.ContextVar[str] = contextvars.ContextVar("VAR", default="none")
 
 
 @pytest.mark.parametrize("wrap", [list, iter, aiter_of], ids=["sized", "iterator", "async"])
@@ -43,20 +46,21 @@ async def test_limit_is_kept_and_used(helper: str, limit: int, wrap: Callable[[A
 
     async def job(index: int) -> int:
         result = await gauge.job(index, (index * 7) % 5)
-        await asyncio.sleep(0)
+        await settle(1)
         return result
 
     async def watch() -> None:
         while len(gauge.ended) < total:
-            await asyncio.sleep(0.5 if now() else 0.25)  # jobs end at whole seconds
+            await anyio.sleep(0.5 if now() else 0.25)  # jobs end at whole seconds
             if gauge.running < min(limit, total - len(gauge.ended)):
                 idle.append(now())
 
-    watcher = asyncio.create_task(watch())
-    await run_helper(helper, wrap([job(index) for index in range(total)]), max_concurrency=limit)
-    await watcher
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch)
+        jobs = wrap([job(index) for index in range(total)])
+        await run_helper(helper, jobs, max_concurrency=limit)
     assert gauge.peak <= limit
-    assert gauge.started == list(range(total))
+    assert unshuffled(gauge.started) == list(range(total))
     assert idle == []
 
 
@@ -94,12 +98,12 @@ async def test_free_slot_is_refilled_while_nobody_looks(helper: str) -> None:
         [gauge.job("a", 1), gauge.job("b"), gauge.job("c", 1), gauge.job("d")],
         max_concurrency=2,
     ):
-        await asyncio.sleep(1)
+        await anyio.sleep(1)
         await settle()
-        assert gauge.started == ["a", "b", "c"]
-        await asyncio.sleep(1)
+        assert unshuffled(gauge.started) == ["a", "b", "c"]
+        await anyio.sleep(1)
         await settle()
-        assert gauge.started == ["a", "b", "c", "d"]
+        assert unshuffled(gauge.started) == ["a", "b", "c", "d"]
         assert now() == 2
 
 
@@ -120,6 +124,7 @@ async def test_instant_jobs_do_not_break_the_limit(helper: str) -> None:
     assert peak == 1
 
 
+@pytest.mark.only("asyncio")
 @pytest.mark.parametrize("helper", ALL)
 async def test_task_counts_against_the_limit_when_it_is_taken(helper: str) -> None:
     """R1, R2: Tasks run already; each takes a slot once it is taken, and is reported in turn."""
@@ -131,19 +136,28 @@ async def test_task_counts_against_the_limit_when_it_is_taken(helper: str) -> No
     assert gauge.started == ["c"]
 
 
+@pytest.mark.only("asyncio")
 @pytest.mark.parametrize("helper", [*RESULT_STREAMS, "first_error"])
 async def test_tasks_not_taken_are_cancelled_and_awaited(helper: str) -> None:
     """R1: when the call ends, Tasks beyond the limit are cancelled and awaited too."""
     gauge = Gauge()
     task = asyncio.create_task(gauge.job("task"))
-    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    given: list[Any] = [fail(KeyError("x"), 1), value("never"), task, future]
     with pytest.raises(KeyError):
-        await run_helper(helper, given, max_concurrency=1)
+        await run_helper(helper, [fail(KeyError(), 1), value("never"), task], max_concurrency=1)
     assert gauge.ended == ["task"]
+
+
+@pytest.mark.only("direct")
+@pytest.mark.parametrize("helper", [*RESULT_STREAMS, "first_error"])
+async def test_futures_not_taken_are_cancelled(helper: str) -> None:
+    """R1: when the call ends, Futures beyond the limit are cancelled too."""
+    future = outside()
+    with pytest.raises(KeyError):
+        await run_helper(helper, [fail(KeyError(), 1), value("never"), future], max_concurrency=1)
     assert future.cancelled()
 
 
+@pytest.mark.only("asyncio")
 @pytest.mark.parametrize("helper", DATA)
 async def test_tasks_not_taken_at_the_deadline_are_what_they_then_are(helper: str) -> None:
     """R1, R17: beyond the limit a done Task keeps its value, and one that runs is cancelled."""
@@ -162,12 +176,13 @@ async def test_tasks_not_taken_at_the_deadline_are_what_they_then_are(helper: st
     assert sorted(gauge.ended) == ["runs", "slow"]
 
 
+@pytest.mark.only("direct")
 @pytest.mark.parametrize("helper", ALL)
 async def test_places_of_one_future_each_take_a_slot(helper: str) -> None:
     """R2, R4: a Future given three times counts three times against the limit."""
     gauge = Gauge()
-    future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    asyncio.get_running_loop().call_later(2, future.set_result, "f")
+    future = outside()
+    at(2, future.set_result, "f")
     given: list[Any] = [future, future, future, gauge.job("a", 1)]
     await run_helper(helper, given, max_concurrency=3)
     assert now() == 3
@@ -191,7 +206,7 @@ async def test_slow_consumer_holds_producers_back(
         wrap(jobs), max_concurrency=2, buffersize=buffersize
     ) as stream:
         for delivered in range(6):
-            await asyncio.sleep(100)
+            await anyio.sleep(100)
             assert len(gauge.started) == room + delivered
             assert gauge.peak <= 2
             if wrap is iter:  # an async source is asked for one more, ahead of its slot
@@ -208,7 +223,7 @@ async def test_buffersize_equal_to_the_limit_goes_on(helper: str) -> None:
     )
     async with stream:
         async for _ in stream:
-            await asyncio.sleep(10)
+            await anyio.sleep(10)
             assert gauge.running == 0
     assert gauge.ended == list(range(5))
     assert gauge.peak == 1
@@ -225,158 +240,63 @@ async def test_buffer_of_input_order_counts_what_waits_behind_the_front(helper: 
         buffersize=4,
     )
     async with stream:
-        await asyncio.sleep(40)
-        assert gauge.started == [0, 1, 2, 3]
+        await anyio.sleep(40)
+        assert unshuffled(gauge.started) == [0, 1, 2, 3]
         assert len([item async for item in stream]) == 10
     assert now() < 60
 
 
+@pytest.mark.only("direct")
 @pytest.mark.parametrize("helper", STREAMS)
 async def test_buffer_counts_every_place_of_a_future(helper: str) -> None:
     """R3, R4: a Future given at several places fills as many places in the buffer."""
     gauge = Gauge()
-    future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    future.set_result("f")
+    future = ready("f")
     given = iter([future, future, future, gauge.job("a", 1), gauge.job("b", 1)])
     stream = getattr(waitkit, helper)(given, max_concurrency=2, buffersize=2)
     async with stream:
-        await asyncio.sleep(10)
+        await anyio.sleep(10)
         assert gauge.started == []
         assert len([item async for item in stream]) == 5
-
-
-# R5
-
-
-async def seen() -> str:
-    await asyncio.sleep(1)
-    return VAR.get()
-
-
-@pytest.mark.parametrize("wrap", [list, iter, aiter_of], ids=["sized", "iterator", "async"])
-@pytest.mark.parametrize("limit", [None, 1])
-@pytest.mark.parametrize("helper", ALL)
-async def test_jobs_see_the_caller_s_context(
-    helper: str, limit: int | None, wrap: Callable[[Any], Any]
-) -> None:
-    """R5: jobs see the variables of the place that called the helper, whenever they start."""
-    VAR.set("caller")
-    answer: list[str] = []
-
-    async def note() -> None:
-        answer.append(await seen())
-
-    await run_helper(helper, wrap([note() for _ in range(3)]), max_concurrency=limit)
-    assert answer == ["caller"] * 3
-
-
-@pytest.mark.parametrize("limit", [None, 1])
-@pytest.mark.parametrize("helper", STREAMS)
-async def test_jobs_see_the_context_of_where_the_stream_was_made(
-    helper: str, limit: int | None
-) -> None:
-    """R5: not what the consumer sets later, nor what the one who starts or adds has set."""
-    found: list[str] = []
-
-    async def note() -> None:
-        found.append(await seen())
-
-    VAR.set("made")
-    stream = getattr(waitkit, helper)((note() for _ in range(3)), max_concurrency=limit)
-    VAR.set("started")
-    async with stream:
-        VAR.set("inside")
-        stream.add(note())
-        stream.extend([note()])
-        async for _ in stream:
-            VAR.set("looping")
-    assert found == ["made"] * 5
-
-
-@pytest.mark.parametrize("helper", ALL)
-async def test_each_job_has_its_own_context(helper: str) -> None:
-    """R5: what one job sets, no other job sees, nor the caller."""
-    found: list[str] = []
-
-    async def job(name: str) -> None:
-        found.append(VAR.get())
-        VAR.set(name)
-        await asyncio.sleep(1)
-        found.append(VAR.get())
-
-    VAR.set("caller")
-    await run_helper(helper, [job("a"), job("b")])
-    assert found == ["caller", "caller", "a", "b"]
-    assert VAR.get() == "caller"
-
-
-@pytest.mark.parametrize("kind", ["iterator", "async", "call_each"])
-@pytest.mark.parametrize("limit", [None, 1])
-@pytest.mark.parametrize("helper", ALL)
-async def test_context_of_the_source_does_not_reach_the_jobs(
-    helper: str, limit: int | None, kind: str
-) -> None:
-    """R5: what a source sets in its own context neither jobs nor the caller see; it does."""
-    found: list[str] = []
-    own: list[str] = []
-
-    async def note(_: object = None) -> None:
-        found.append(await seen())
-
-    def source() -> Iterator[Any]:
-        for index in range(3):
-            own.append(VAR.get())
-            VAR.set(f"source {index}")
-            yield note() if kind == "iterator" else index
-
-    async def async_source() -> AsyncIterator[Any]:
-        for index in range(3):
-            own.append(VAR.get())
-            VAR.set(f"source {index}")
-            yield note()
-
-    VAR.set("caller")
-    given: dict[str, Callable[[], Any]] = {
-        "iterator": source,
-        "async": async_source,
-        "call_each": lambda: waitkit.call_each(note, source()),
-    }
-    await run_helper(helper, given[kind](), max_concurrency=limit)
-    assert found == ["caller"] * 3
-    assert own == ["caller", "source 0", "source 1"]
-    assert VAR.get() == "caller"
 
 
 # R6
 
 
 @pytest.mark.parametrize("helper", STREAMS)
-@pytest.mark.parametrize("start", ["async with", "anext"])
-async def test_stream_starts_when_it_is_used(helper: str, start: str) -> None:
-    """R6: the jobs and the clock start at `async with` or the first `anext`, not when made."""
+async def test_stream_starts_when_it_is_entered(helper: str) -> None:
+    """R6: the jobs and the clock start at `async with`, not when the stream is made."""
     gauge = Gauge()
     stream = getattr(waitkit, helper)([gauge.job("a", 3), gauge.job("b")], timeout=5)
-    await asyncio.sleep(100)
+    await anyio.sleep(100)
     assert gauge.started == []
-    if start == "async with":
-        async with stream:
-            await settle(2)
-            assert gauge.started == ["a", "b"]
-            await asyncio.sleep(4)
-            assert gauge.ended == ["a"]
-            await asyncio.sleep(2)
-            assert sorted(gauge.ended) == ["a", "b"]
-            assert stream.timed_out
+    async with stream:
+        await settle()
+        assert unshuffled(gauge.started) == ["a", "b"]
+        await anyio.sleep(4)
+        assert gauge.ended == ["a"]
+        await anyio.sleep(2)
+        assert sorted(gauge.ended) == ["a", "b"]
+        assert stream.timed_out
+
+
+@pytest.mark.only("asyncio")
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_stream_starts_at_the_first_anext(helper: str) -> None:
+    """R6: without a block the jobs and the clock start at the first `anext`."""
+    gauge = Gauge()
+    stream = getattr(waitkit, helper)([gauge.job("a", 3), gauge.job("b")], timeout=5)
+    await anyio.sleep(100)
+    assert gauge.started == []
+    await anext(stream)
+    assert now() == 103
+    if helper in RESULT_STREAMS:
+        with pytest.raises(waitkit.DeadlineError):
+            await anext(stream)
     else:
-        await anext(stream)
-        assert now() == 103
-        if helper in RESULT_STREAMS:
-            with pytest.raises(waitkit.DeadlineError):
-                await anext(stream)
-        else:
-            assert await anext(stream) == waitkit.Cancelled(1, 1, "deadline", True)
-        assert now() == 105
-        await stream.aclose()
+        assert await anext(stream) == waitkit.Cancelled(1, 1, "deadline", True)
+    assert now() == 105
+    await stream.aclose()
 
 
 @pytest.mark.parametrize("helper", COLLECTORS)
@@ -384,7 +304,7 @@ async def test_collector_starts_when_it_is_awaited(helper: str) -> None:
     """R6: the coroutine of a collector starts jobs and clock at its first step."""
     gauge = Gauge()
     call = getattr(waitkit, helper)([gauge.job("a", 3)], timeout=5)
-    await asyncio.sleep(100)
+    await anyio.sleep(100)
     assert gauge.started == []
     await call
     assert now() == 103

@@ -13,7 +13,9 @@ import pytest
 import virtual_time
 import waitkit
 from cancelling import Ledger, cancel_at, current_task
-from jobs import at, now, settle
+from jobs import at, now, settle, value
+
+pytestmark = pytest.mark.only("asyncio")  # which alone has Tasks that could be stopped (R50)
 
 
 async def start(*jobs: Any) -> list[asyncio.Task[Any]]:
@@ -335,3 +337,14 @@ async def test_bad_times_are_refused() -> None:
     with pytest.raises(TypeError, match="grace"):
         await waitkit.cancel_and_wait(task, grace=None)  # type: ignore[arg-type]
     await task
+
+
+@pytest.mark.only("trio")
+async def test_on_trio_it_is_refused() -> None:
+    """R50: it says what to write instead, and closes the coroutines that were given."""
+    given: list[Any] = [value("a"), [value("a"), value("b")]]
+    for tasks in given:
+        with pytest.raises(RuntimeError, match=r"asyncio alone.*cancel_scope"):
+            await waitkit.cancel_and_wait(tasks)
+    with pytest.raises(RuntimeError, match="asyncio alone"):
+        await waitkit.cancel_and_wait(value("a"), value("b"))  # type: ignore[arg-type]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
+import anyio
 import pytest
 
 import waitkit
@@ -15,6 +17,7 @@ from jobs import (
     STREAMS,
     Gauge,
     aiter_of,
+    clean_up,
     counting,
     fail,
     now,
@@ -37,25 +40,40 @@ async def rest(stream: waitkit.ResultStream[Any]) -> list[Any]:
 # aclose
 
 
-@pytest.mark.parametrize("helper", STREAMS)
-async def test_aclose_cancels_and_awaits(helper: str) -> None:
-    """R26, R22: `aclose` cancels what runs, awaits it, and closes what has not started."""
-    gauge = Gauge()
+async def slow_to_stop(gauge: Gauge) -> None:
+    try:
+        await gauge.job("slow")
+    finally:
+        await clean_up(3)
+        gauge.ended.append("cleaned up")
 
-    async def slow_to_stop() -> None:
-        try:
-            await gauge.job("slow")
-        finally:
-            await asyncio.sleep(3)
-            gauge.ended.append("cleaned up")
 
-    stream = make(helper, [value("a"), slow_to_stop(), value("never")], max_concurrency=1)
+async def check_aclose(stream: waitkit.ResultStream[Any], gauge: Gauge) -> None:
     assert plain_values([await anext(stream)]) == ["a"]
+    await settle()  # for the next one's first step
     await stream.aclose()
     assert gauge.ended == ["slow", "cleaned up"]
     assert now() == 3
     with pytest.raises(StopAsyncIteration):
         await anext(stream)
+
+
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_aclose_cancels_and_awaits(helper: str) -> None:
+    """R26, R22: `aclose` cancels what runs, awaits it, and closes what has not started."""
+    gauge = Gauge()
+    aws = [value("a"), slow_to_stop(gauge), value("never")]
+    async with make(helper, aws, max_concurrency=1) as stream:
+        await check_aclose(stream, gauge)
+
+
+@pytest.mark.only("asyncio")
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_aclose_of_a_bare_stream_cancels_and_awaits(helper: str) -> None:
+    """R26, R22: the same without a block."""
+    gauge = Gauge()
+    aws = [value("a"), slow_to_stop(gauge), value("never")]
+    await check_aclose(make(helper, aws, max_concurrency=1), gauge)
 
 
 @pytest.mark.parametrize("helper", STREAMS)
@@ -65,16 +83,35 @@ async def test_aclose_twice_does_no_harm(helper: str) -> None:
     stream = make(helper, [gauge.job("a")])
     async with stream:
         await settle(2)
-        await asyncio.gather(stream.aclose(), stream.aclose())
+        async with anyio.create_task_group() as group:
+            group.start_soon(stream.aclose)
+            group.start_soon(stream.aclose)
         assert gauge.ended == ["a"]
         await stream.aclose()
     await stream.aclose()
     assert [item async for item in stream] == []
 
     ended = make(helper, [value("a")])
-    assert await rest(ended) == ["a"]
-    await ended.aclose()
-    assert await rest(ended) == []
+    async with ended:
+        assert await rest(ended) == ["a"]
+        await ended.aclose()
+        assert await rest(ended) == []
+
+
+async def check_closed_before_the_start(
+    helper: str, wrap: Callable[[Any], Any], timeout: float | None, *, block: bool
+) -> None:
+    gauge = Gauge()
+    coro = gauge.job("a")
+    stream = make(helper, wrap([coro]), timeout=timeout)
+    await stream.aclose()
+    async with stream if block else nullcontext():
+        assert await rest(stream) == []
+    assert now() == 0
+    assert gauge.started == []
+    assert not stream.timed_out
+    if wrap is not list:  # it was left in the iterator
+        coro.close()
 
 
 @pytest.mark.parametrize("wrap", [list, iter, aiter_of], ids=["sized", "iterator", "async"])
@@ -84,28 +121,32 @@ async def test_aclose_before_the_start(
     helper: str, timeout: float | None, wrap: Callable[[Any], Any]
 ) -> None:
     """R26, R27: a stream closed before it started has started nothing, and gives nothing."""
-    gauge = Gauge()
-    coro = gauge.job("a")
-    given = wrap([coro])
-    stream = make(helper, given, timeout=timeout)
+    await check_closed_before_the_start(helper, wrap, timeout, block=True)
+
+
+@pytest.mark.only("asyncio")
+@pytest.mark.parametrize("wrap", [list, iter, aiter_of], ids=["sized", "iterator", "async"])
+@pytest.mark.parametrize("timeout", [None, 5])
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_aclose_before_the_start_of_a_bare_stream(
+    helper: str, timeout: float | None, wrap: Callable[[Any], Any]
+) -> None:
+    """R26, R27: the same without a block."""
+    await check_closed_before_the_start(helper, wrap, timeout, block=False)
+
+
+async def close_after(seconds: float, stream: waitkit.ResultStream[Any]) -> None:
+    await anyio.sleep(seconds)
     await stream.aclose()
-    assert await rest(stream) == []
-    assert now() == 0
-    assert gauge.started == []
-    assert not stream.timed_out
-    if wrap is not list:  # it was left in the iterator
-        coro.close()
 
 
 @pytest.mark.parametrize("helper", STREAMS)
 async def test_aclose_ends_an_anext_that_waits(helper: str) -> None:
     """R26: whoever waits for the next result gets StopAsyncIteration, once the jobs have ended."""
     stream = make(helper, [Gauge().job("a")])
-    async with stream:
-        waiting = asyncio.create_task(rest(stream))
-        await asyncio.sleep(1)
-        await stream.aclose()
-        assert await waiting == []
+    async with stream, anyio.create_task_group() as group:
+        group.start_soon(close_after, 1, stream)
+        assert await rest(stream) == []
 
 
 @pytest.mark.parametrize("helper", RESULT_STREAMS)
@@ -123,11 +164,17 @@ async def test_iteration_after_an_error_is_over(helper: str) -> None:
 async def test_second_anext_is_refused(helper: str) -> None:
     """R26: a second concurrent `anext` is a RuntimeError, and the first goes on undisturbed."""
     async with make(helper, [value("a", 1)]) as stream:
-        first = asyncio.create_task(stream.__anext__())
-        await settle(2)
-        with pytest.raises(RuntimeError, match="another task"):
-            await anext(stream)
-        assert plain_values([await first]) == ["a"]
+        found: list[Any] = []
+
+        async def take() -> None:
+            found.append(await anext(stream))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(take)
+            await settle(2)
+            with pytest.raises(RuntimeError, match="another task"):
+                await anext(stream)
+        assert plain_values(found) == ["a"]
 
 
 @pytest.mark.parametrize("helper", STREAMS)
@@ -160,7 +207,7 @@ async def test_repr_tells_what_it_waits_for(helper: str) -> None:
         await anext(stream)
         await settle()
         assert "open: 2 running, 1 finished (0 not delivered), 3 taken" in repr(stream)
-        await asyncio.sleep(1.5)
+        await anyio.sleep(1.5)
         assert "1 running, 2 finished (1 not delivered)" in repr(stream)
         assert len(await rest(stream)) == 2
         assert "ended: 0 running, 3 finished (0 not delivered), 3 taken" in repr(stream)
@@ -176,7 +223,7 @@ async def test_repr_while_jobs_are_cut_off(helper: str) -> None:
         try:
             await Gauge().job("a")
         finally:
-            await asyncio.sleep(1)
+            await clean_up(1)
             seen.append(repr(stream))
 
     stream = make(helper, [job()], timeout=1)
@@ -185,6 +232,7 @@ async def test_repr_while_jobs_are_cut_off(helper: str) -> None:
     assert "closing: 1 running" in seen[0]
 
 
+@pytest.mark.only("asyncio")
 @pytest.mark.parametrize("helper", STREAMS)
 async def test_stream_closed_before_its_start_sets_no_clock(helper: str) -> None:
     """R6, R26: it has ended: asking it for more starts nothing, and no deadline passes later."""

@@ -66,6 +66,7 @@ async def conduct(crew: Crew) -> None:
     cancelled: BaseException | None = None
     try:
         try:
+            await crew.backend.open(crew.interrupt)
             crew.start()
             while crew.live:
                 await crew.watch(END)
@@ -74,11 +75,13 @@ async def conduct(crew: Crew) -> None:
         except BaseException as error:
             cancelled = error
             crew.close()
-        if crew.closing:
-            await conclude(crew, cancelled)
-        else:
+        if not crew.closing:
             crew.close()
-            crew.disband()
+            cancelled = await crew.backend.close()
+            if cancelled is None:
+                crew.disband()
+                return
+        await conclude(crew, cancelled)
     except GeneratorExit:  # nothing can be awaited any more in a coroutine that is closed
         if not crew.over:
             abandon(crew)
@@ -96,6 +99,9 @@ async def conclude(crew: Crew, cancelled: BaseException | None = None) -> None:
     failure: BaseException | None = None
     try:
         cancelled = await crew.finish(leaving=cancelled is not None) or cancelled
+        stopped = await crew.backend.close()
+        if stopped is not None:
+            cancelled = await crew.finish(leaving=True) or stopped
         crew.disband()
         if cancelled is not None:
             raise_cancelled(cancelled, crew.log_unraised())

@@ -198,7 +198,8 @@ async def first_error(
         RuntimeError: no event loop is running.
 
     Cancellation: if the caller is cancelled, all jobs are cancelled and awaited, and then its
-    ``CancelledError`` comes out, never swallowed and never turned into anything else.
+    ``CancelledError`` (on Trio, ``Cancelled``) comes out, never swallowed and never turned into
+    anything else.
 
     Example::
 
@@ -286,7 +287,8 @@ async def gather_partial(
         RuntimeError: no event loop is running.
 
     Cancellation: if the caller is cancelled, all jobs are cancelled and awaited, and then its
-    ``CancelledError`` comes out, never swallowed and never turned into anything else.
+    ``CancelledError`` (on Trio, ``Cancelled``) comes out, never swallowed and never turned into
+    anything else.
 
     Example::
 

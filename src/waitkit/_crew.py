@@ -64,27 +64,20 @@ class Crew:
         self._ordered = policy.ordered
         self._race = policy.race
         self._verdict: BaseException | None = None
-
         self.backend = backend
-        self._reporter = Reporter(policy.helper, keyed=source.keyed)
-        self._keys = self._reporter.keys
+        self._reporter = reporter = Reporter(policy.helper, keyed=source.keyed)
+        self._keys = reporter.keys
         self.results: Results = Results(policy, self._keys)
-        self._finished = self.results.finished
-        self._roster = Roster(backend, self._reporter, self._on_done)
-        self._running = self._roster.running
-        self._roster.lend(source.special())
-        self._intake = Intake(source, backend, self._on_fed)
+        self._finished = finished = self.results.finished
+        self._roster = roster = Roster(backend, reporter, self._on_done)
+        self._running = roster.running
+        roster.lend(source.special())
+        self._intake = intake = Intake(source, backend, self._on_fed)
         self._starter = Starter(
-            policy,
-            backend,
-            self._intake,
-            self._roster,
-            self._reporter,
-            self._finished,
-            self._fail_source,
+            policy, backend, intake, roster, reporter, finished, self._fail_source
         )
-        self._intake.on_arrival = self._starter.refill
-        self._ending = Ending(backend, self._running, self._intake, self._reporter, policy.dispose)
+        intake.on_arrival = self._starter.refill
+        self._ending = Ending(backend, self._running, intake, reporter, policy.dispose)
 
         self.started: bool = False
         self.closing: bool = False
@@ -184,6 +177,14 @@ class Crew:
         self._roster.spare(self.backend.current(), starting=self._starter.filling)
         self._shut()
         self._roster.cancel()
+
+    def interrupt(self) -> None:
+        """The caller's cancellation has reached the jobs, too, and is the caller's to hear of."""
+        if not self.closing:
+            if self.live:  # for a consumer that is shielded from it, and would hear of nothing
+                self._verdict = JobCancelledError("the jobs were cancelled by a scope around them")
+            self._shut()
+            self._roster.cancel()
 
     async def finish(self, *, leaving: bool) -> BaseException | None:
         """Await the jobs, dispose of what is unclaimed; give back the last cancellation.

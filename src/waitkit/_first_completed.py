@@ -175,7 +175,8 @@ async def first_completed(
     that are done already come before all others, in input order.
 
     Cancellation: if the caller is cancelled, all jobs are cancelled and awaited, and then its
-    ``CancelledError`` comes out, never swallowed and never turned into anything else.
+    ``CancelledError`` (on Trio, ``Cancelled``) comes out, never swallowed and never turned into
+    anything else.
 
     Example::
 

@@ -245,7 +245,8 @@ async def first_success(
     Order: of several that succeed in one tick, the one that the loop finished first wins.
 
     Cancellation: if the caller is cancelled, all jobs are cancelled and awaited, and then its
-    ``CancelledError`` comes out, never swallowed and never turned into anything else.
+    ``CancelledError`` (on Trio, ``Cancelled``) comes out, never swallowed and never turned into
+    anything else.
 
     Example::
 

@@ -36,6 +36,10 @@ def is_awaitable(aw: object) -> bool:
     return isinstance(aw, Borrowed | concurrent.futures.Future) or inspect.isawaitable(aw)
 
 
+def _is_future(aw: object) -> bool:
+    return isinstance(aw, Borrowed) or asyncio.isfuture(aw)
+
+
 @final
 class Borrowed(Awaitable[T_co]):
     """What `borrowed` returns: a Future that is waited for and never cancelled."""
@@ -71,6 +75,7 @@ def borrowed(aw: asyncio.Future[T], /) -> Borrowed[T]:
 
     Raises:
         TypeError: ``aw`` is no Task or Future (a coroutine has no other owner: it is closed).
+        RuntimeError: on Trio, which has no Tasks or Futures to be watched.
 
     Example::
 
@@ -80,6 +85,11 @@ def borrowed(aw: asyncio.Future[T], /) -> Borrowed[T]:
             case 1, _:
                 print("told to stop; the task `stopped` has ended by itself")
     """
+    if not current_backend().has_futures:
+        close_unstarted([aw])
+        raise RuntimeError(
+            "borrowed() works on asyncio alone: Trio has no Tasks or Futures to be watched"
+        )
     if isinstance(aw, Borrowed):
         return aw
     if asyncio.isfuture(aw):
@@ -330,10 +340,16 @@ def check_pair(pair: Any, index: int) -> None:
 
 
 def check_item(aw: Any, index: int, key: Any, *, keyed: bool) -> None:
-    if type(aw) is not CoroutineType and not is_awaitable(aw):
-        name = f"input {index} (key {safe_repr(key)})" if keyed else f"input {index}"
+    if type(aw) is CoroutineType:
+        return
+    if not is_awaitable(aw):
         hint = "; call it, or pass call_each(func, items)" if callable(aw) else ""
-        raise TypeError(f"{name} is {kind(aw)}, which cannot be awaited{hint}")
+    elif _is_future(aw) and not current_backend().has_futures:
+        hint = " on Trio; pass the coroutine itself, and not a Task or Future of asyncio's"
+    else:
+        return
+    name = f"input {index} (key {safe_repr(key)})" if keyed else f"input {index}"
+    raise TypeError(f"{name} is {kind(aw)}, which cannot be awaited{hint}")
 
 
 def split_input(item: Any, index: int, *, keyed: bool) -> tuple[Any, Any]:

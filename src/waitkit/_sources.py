@@ -121,7 +121,7 @@ class Intake:
         if source.async_iterator is not None:
             self.unbegun.append(source.async_iterator)
             feed = self._feed(source.async_iterator, source.make)
-            self.feeder = self._backend.starter(self._fed)(feed)
+            self.feeder = self._backend.feeder(feed, self._fed)
             return
         assert source.iterator is not None
         iterator = map(source.make, source.iterator) if source.make else source.iterator

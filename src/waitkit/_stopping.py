@@ -40,6 +40,8 @@ async def cancel_and_wait(
     Raises:
         TypeError: an input is no Task or Future; coroutines among them are closed.
         ValueError: the calling task is among them, or a number of seconds is NaN.
+        RuntimeError: on Trio, which has no task objects to be stopped: cancel the scope of their
+            nursery, and leave its block.
         asyncio.CancelledError: the caller was cancelled meanwhile; it comes out when the tasks have
             stopped.
 
@@ -50,6 +52,12 @@ async def cancel_and_wait(
 
         still_running = await waitkit.cancel_and_wait(workers, grace=5.0, timeout=10.0)
     """
+    if not current_backend().has_futures:
+        close_unstarted([tasks, *(tasks if isinstance(tasks, list | tuple | set) else ()), *others])
+        raise RuntimeError(
+            "cancel_and_wait() works on asyncio alone: Trio has no Tasks to be stopped; "
+            "call cancel() on the cancel_scope of their nursery, and leave its block"
+        )
     chosen = _read_tasks(tasks, others)
     if grace is None:
         raise TypeError("grace must be a number of seconds, not None")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Any, Final, Generic, TypeVar, final
+from typing import Any, Final, Generic, NoReturn, TypeVar, final
 
 from ._calls import abandon, raise_cancelled, refuse_caller
 from ._closable import close_unstarted
@@ -30,7 +30,7 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
     awaits them. Inside it, cancelling an ``anext`` harms nothing: the next one goes on where it
     was. A bare ``async for`` has no block to clean up in: there the same cancellation closes the
     stream and awaits the jobs, and a ``break`` cancels them only when the stream is dropped, with
-    a `ResourceWarning`.
+    a `ResourceWarning`. On Trio there is no bare ``async for``: the block is needed.
 
     Example::
 
@@ -65,7 +65,8 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
 
         Raises:
             StopAsyncIteration: nothing runs and nothing is left to take, or the stream is closed.
-            RuntimeError: another task is waiting for the next result already.
+            RuntimeError: another task is waiting for the next result already; or, on Trio, the
+                stream was not entered (its inputs are closed).
             BaseException: the call's error, once all jobs have ended; see the function that made
                 the stream.
         """
@@ -73,6 +74,8 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
         if self._busy:
             raise RuntimeError("another task is waiting for the next result of this stream")
         if not crew.started:
+            if crew.backend.in_block and not self._ended:
+                await self._refuse_bare_loop()
             crew.start()
         result = crew.deliver()
         if result is not NOTHING:
@@ -115,12 +118,24 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
         finally:
             del failure  # R30
 
+    async def _refuse_bare_loop(self) -> NoReturn:
+        await self._leave(None)
+        raise RuntimeError(
+            "on Trio a stream needs a block to run its jobs in: "
+            "write 'async with stream:', and 'async for item in stream:' inside it"
+        )
+
     async def __aenter__(self) -> ResultStream[T_co]:
         if self._entered:
             raise RuntimeError("this stream has been entered already; make a new one")
         self._entered = True
         if not self._crew.started:
-            self._crew.start()
+            try:
+                await self._crew.backend.open(self._crew.interrupt)
+                self._crew.start()
+            except BaseException as error:  # a KeyboardInterrupt: there will be no `__aexit__`
+                await self._leave_block(error)
+                raise
         return self
 
     async def __aexit__(
@@ -129,20 +144,29 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._leave(exc)
+        await self._leave_block(exc)
 
     async def aclose(self) -> None:
         """Cancel the jobs that still run and await them; what they return goes to ``dispose``.
 
-        Closing twice does no harm. A job may close its own stream: it is not cancelled, and does
-        not wait for itself. *Caution:* it has to do so itself, not in a Task that it then awaits,
-        for each would wait for the other. A failure that has not been raised yet is logged.
+        Closing twice does no harm. A job may close its own stream: it is not cancelled (on Trio
+        it is, at its next checkpoint), and does not wait for itself. *Caution:* it has to do so
+        itself, not in a Task that it then awaits, for each would wait for the other. A failure
+        that has not been raised yet is logged.
 
         Raises:
             asyncio.CancelledError: the caller was cancelled meanwhile; the jobs have ended all
-                the same.
+                the same. (On Trio that strikes at the caller's next checkpoint.)
         """
         await self._leave(None)
+
+    async def _leave_block(self, error: BaseException | None) -> None:
+        try:
+            await self._leave(error)
+        finally:
+            stopped = await self._crew.backend.close()
+            if stopped is not None:
+                raise stopped
 
     async def _leave(self, error: BaseException | None) -> None:
         self._ended = True

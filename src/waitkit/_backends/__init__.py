@@ -6,11 +6,12 @@ is the reading half of a finished Future, which on asyncio the Task itself is.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import Future as ConcurrentFuture
 from contextlib import AbstractAsyncContextManager
 from contextvars import Context
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from ._asyncio import AsyncioBackend
 
@@ -43,6 +44,12 @@ class Backend(Protocol):
 
     CancelledError: type[BaseException]
 
+    in_block: ClassVar[bool]
+    """Jobs live in a block that the caller's task opens and closes: a stream has to be entered."""
+
+    has_futures: ClassVar[bool]
+    """There are Tasks and Futures, started by someone else, to be adopted or borrowed."""
+
     @staticmethod
     def wrap_future(future: ConcurrentFuture[T]) -> Awaitable[T]: ...
 
@@ -54,8 +61,27 @@ class Backend(Protocol):
     context: Context
     """The caller's variables: each job gets a copy of them (R5), and callbacks run in it."""
 
+    async def open(self, on_interrupt: Callable[[], None]) -> None:
+        """Before the first job: open what they live in.
+
+        Where a cancellation reaches the jobs together with their caller, `on_interrupt` tells so
+        before `on_done` tells how the first of them ended.
+        """
+        ...
+
+    async def close(self) -> BaseException | None:
+        """When all jobs have ended, in the task that opened; do nothing if none did.
+
+        Gives back what `outlast` gives back.
+        """
+        ...
+
     def starter(self, on_done: Callable[[Any], None]) -> Callable[[Any], Job]:
         """A function that starts an awaitable as a job, and calls `on_done` with it at its end."""
+        ...
+
+    def feeder(self, coro: Coroutine[Any, Any, None], on_done: Callable[[Any], None]) -> Job:
+        """Start a job that can be cancelled while others run on."""
         ...
 
     def future(self, aw: Any) -> Job | None:
@@ -68,7 +94,9 @@ class Backend(Protocol):
 
     def unwatch(self, job: Job, on_done: Callable[[Any], None]) -> None: ...
 
-    def cancel(self, jobs: Iterable[Job]) -> None: ...
+    def cancel(self, jobs: Iterable[Job]) -> None:
+        """Cancel these jobs, which are all that run, or the feeder, or adopted ones."""
+        ...
 
     def current(self) -> Job | None:
         """The job or other task that is running now, if any."""
@@ -100,5 +128,16 @@ class Backend(Protocol):
 
 
 def current_backend() -> type[Backend]:
-    """The backend for the async library that is running."""
+    """The backend for the async library that is running: asyncio, unless Trio says it is Trio.
+
+    Asked before asyncio is: in a Trio guest run, asyncio's loop runs too. Where nobody has
+    imported Trio this costs one look-up.
+    """
+    if sys.modules.get("trio") is not None:
+        from sniffio import thread_local  # a dependency of Trio, which sets it while it runs
+
+        if thread_local.name == "trio":
+            from ._trio import TrioBackend
+
+            return TrioBackend
     return AsyncioBackend

@@ -11,7 +11,8 @@ from contextlib import AbstractContextManager, nullcontext
 from contextvars import copy_context
 from inspect import isgenerator
 from types import CoroutineType
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
+from weakref import WeakValueDictionary
 
 from .._closable import is_closable
 
@@ -23,12 +24,15 @@ _cleaning: set[asyncio.Task[None]] = set()
 
 
 class AsyncioBackend:
-    __slots__ = ("_loop", "context")
+    __slots__ = ("_loop", "_of_threads", "context")
 
     CancelledError: type[BaseException] = asyncio.CancelledError
+    in_block: ClassVar[bool] = False
+    has_futures: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._of_threads: WeakValueDictionary[Any, asyncio.Future[Any]] = WeakValueDictionary()
         self.context = copy_context()
 
     @staticmethod
@@ -38,6 +42,11 @@ class AsyncioBackend:
     @staticmethod
     def fail_after(seconds: float) -> asyncio.Timeout:
         return asyncio.timeout(seconds)
+
+    async def open(self, on_interrupt: Callable[[], None]) -> None: ...
+
+    async def close(self) -> BaseException | None:
+        return None
 
     def starter(self, on_done: OnDone) -> Callable[[Any], asyncio.Future[Any]]:
         create_task, context = self._loop.create_task, self.context
@@ -58,14 +67,33 @@ class AsyncioBackend:
 
         return start
 
+    def feeder(self, coro: Coroutine[Any, Any, None], on_done: OnDone) -> asyncio.Future[Any]:
+        return self.starter(on_done)(coro)
+
     def future(self, aw: Any) -> asyncio.Future[Any] | None:
         if asyncio.isfuture(aw):
             if aw.get_loop() is not self._loop:
                 raise ValueError(f"{aw!r} belongs to a different event loop")
             return aw
-        if isinstance(aw, concurrent.futures.Future):
-            return asyncio.wrap_future(aw, loop=self._loop)
-        return None
+        if not isinstance(aw, concurrent.futures.Future):
+            return None
+        job = self._of_threads.get(aw)
+        if job is None:  # else it stands at two places, and is one job (R4)
+            job = self._of_threads[aw] = self._wrap(aw)
+        return job
+
+    def _wrap(self, future: concurrent.futures.Future[T]) -> asyncio.Future[T]:
+        if not future.done():
+            return asyncio.wrap_future(future, loop=self._loop)
+        # asyncio would tell only in the next tick, and what is done already counts (R20).
+        job: asyncio.Future[T] = self._loop.create_future()
+        if future.cancelled():
+            job.cancel()
+        elif (error := future.exception()) is not None:
+            job.set_exception(error)
+        else:
+            job.set_result(future.result())
+        return job
 
     def watch(self, job: Any, on_done: OnDone) -> None:
         job.add_done_callback(on_done, context=self.context)
