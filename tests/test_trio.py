@@ -73,6 +73,20 @@ async def test_coroutine_of_asyncio_is_a_failure_of_that_job() -> None:
     assert isinstance(partial.errors[0], TypeError | RuntimeError)
 
 
+@every_stream
+async def test_reader_of_an_async_source_that_never_starts(name: str) -> None:
+    """R27: left at once, not even the task that reads the source has a step; both are closed."""
+
+    async def source() -> AsyncIterator[Any]:
+        yield value(1)
+
+    waiting = source()
+    async with getattr(waitkit, name)([never()]) as stream:
+        stream.extend(waiting)
+    with pytest.raises(StopAsyncIteration):
+        await anext(waiting)
+
+
 async def test_cancel_and_wait_and_borrowed_are_refused() -> None:
     """R50: they are asyncio's alone, and say so; coroutines are closed."""
     with pytest.raises(RuntimeError, match=r"cancel_and_wait\(\) works on asyncio alone"):

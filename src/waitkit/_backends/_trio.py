@@ -298,8 +298,7 @@ class TrioBackend:
         return start
 
     def feeder(self, coro: Coroutine[Any, Any, None], on_done: OnDone) -> TrioJob:
-        scope = trio.CancelScope()
-        return self._start(TrioJob(coro, scope), _within(scope, coro), on_done)
+        return self._start(TrioJob(coro, trio.CancelScope()), coro, on_done)
 
     def _start(self, job: TrioJob, aw: Any, on_done: OnDone) -> TrioJob:
         if self._jobs is None:
@@ -325,7 +324,7 @@ class TrioBackend:
             task = current_task()
             self._tasks[task] = job
             try:
-                job.finish(await _interruptible(aw))
+                job.finish(await _interruptible(aw, job.scope))
             except BaseException as error:
                 close_unstarted([aw])  # a KeyboardInterrupt may come before its first step
                 if job.fail(_without_frames(error, 2)):  # those of this file
@@ -433,17 +432,15 @@ def _without_frames(error: BaseException, count: int) -> BaseException:
 
 
 @disable_ki_protection
-async def _interruptible(aw: Any) -> Any:
-    return await aw
+async def _interruptible(aw: Any, scope: trio.CancelScope | None) -> Any:
+    if scope is None:
+        return await aw
+    with scope:
+        return await aw
 
 
 async def _await(coro: Coroutine[Any, Any, None]) -> None:
     await coro
-
-
-async def _within(scope: trio.CancelScope, coro: Coroutine[Any, Any, None]) -> None:
-    with scope:
-        await coro
 
 
 @asynccontextmanager
