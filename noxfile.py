@@ -10,7 +10,7 @@ import nox
 nox.needs_version = ">=2024.10.9"  # dependency groups
 nox.options.default_venv_backend = "venv"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "types", "package", "tests"]
+nox.options.sessions = ["lint", "types", "package", "tests", "properties"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.11", "3.12", "3.13"]
@@ -22,9 +22,18 @@ def install_group(session: nox.Session, group: str) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """The test suite; arguments go to pytest (`-- --hypothesis-profile=long`)."""
+    """The test suite; arguments go to pytest."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def properties(session: nox.Session) -> None:
+    """The property-based tests, on more schedules than usual; arguments go to pytest."""
+    session.install("-e", ".[test]")
+    profile = [] if session.posargs else ["--hypothesis-profile=ci"]
+    files = ["tests/test_properties.py", "tests/test_oracle.py"]
+    session.run("python", "-m", "pytest", "--timeout=3000", *profile, *files, *session.posargs)
 
 
 @nox.session

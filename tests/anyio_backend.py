@@ -100,7 +100,7 @@ class AnyioBackend:
     def __init__(self) -> None:
         self.CancelledError = anyio.get_cancelled_exc_class()
         self.context = copy_context()
-        self._interrupted = False
+        self.interrupted = False
         self._on_interrupt: Callable[[], None] | None = None
         self._timers: TaskGroup | None = None
         self._rings: set[CancelScope] = set()  # those that have not gone off
@@ -168,8 +168,8 @@ class AnyioBackend:
             self._by_task[task] = job
             struck = await job.run()
             del self._by_task[task]
-            if struck and not self._interrupted and self._on_interrupt is not None:
-                self._interrupted = True
+            if struck and not self.interrupted and self._on_interrupt is not None:
+                self.interrupted = True
                 self._on_interrupt()
         self.context.run(on_done, job)
         del job, on_done  # R30: as in `AnyioJob.run`
@@ -218,7 +218,7 @@ class AnyioBackend:
         with CancelScope(shield=True):
             while (event := until()) is not None:
                 await event
-        if self._interrupted:
+        if self.interrupted:
             try:
                 await anyio.lowlevel.checkpoint_if_cancelled()
             except self.CancelledError as error:

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import gc
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from itertools import count
 from typing import Any, NamedTuple, TypeAlias
 
@@ -184,27 +184,6 @@ class Run(NamedTuple):
     complaints: list[dict[str, Any]]  # to the loop's exception handler
 
 
-class _Caller(Coroutine[Any, Any, Any]):
-    """A coroutine that remembers which cancellations were thrown into it."""
-
-    def __init__(self, coro: Coroutine[Any, Any, Any]) -> None:
-        self._coro = coro
-        self.thrown: list[BaseException] = []
-
-    def send(self, value: Any) -> Any:
-        return self._coro.send(value)
-
-    def throw(self, error: Any, *_: Any) -> Any:
-        self.thrown.append(error)
-        return self._coro.throw(error)
-
-    def close(self) -> None:
-        self._coro.close()
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        return self._coro.__await__()
-
-
 def cancel_at_every_tick(
     scenario: Scenario,
     *,
@@ -270,11 +249,6 @@ def _run(
             scope.cancel()
         return not caller.done()
 
-    def turn(timeout: float | None) -> None:
-        moment()
-        # The cancellation is something to do at once: no time passes before it.
-        pass_time(0 if loop._ready else timeout)
-
     async def call() -> None:
         nonlocal scope
         try:
@@ -289,8 +263,8 @@ def _run(
             left = asyncio.all_tasks() - {caller}
             assert not left, f"still running when the helper returned: {left}"
 
-    pass_time, loop.turn = loop.turn, turn  # type: ignore[method-assign]
-    spy = _Caller(call())
+    loop.on_turn = lambda _: moment()
+    spy = virtual_time.Spy(call())
     if every_callback:
         loop.before_each_step(moment)
     error: BaseException | None = None

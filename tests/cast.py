@@ -44,6 +44,8 @@ class Cast:
         return f"k{index}" if self.schedule.shape in KEYED else index
 
     def make(self, index: int) -> Coroutine[Any, Any, int]:
+        if index in self.made:
+            self.made[index].close()  # the oracle makes its own
         self.made[index] = job = self._job(index)
         return job
 

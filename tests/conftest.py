@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+from collections import Counter, defaultdict
 from typing import Any
 
 import pytest
@@ -18,9 +19,10 @@ from hypothesis import settings
 
 import virtual_time
 
-# The usual run answers the same each time; the long one goes looking for what nobody has seen.
-settings.register_profile("default", max_examples=100, deadline=None, derandomize=True)
-settings.register_profile("long", max_examples=10_000, deadline=None)
+# These answer the same each time; the long one goes looking for what nobody has seen.
+settings.register_profile("default", max_examples=50, deadline=None, derandomize=True)
+settings.register_profile("ci", max_examples=300, deadline=None, derandomize=True)
+settings.register_profile("long", max_examples=100_000, deadline=None)
 settings.load_profile("default")
 
 
@@ -30,6 +32,36 @@ ONLY: dict[str, tuple[str, ...]] = {
     "blocks": virtual_time.BLOCK_MODES,
     "direct": (*virtual_time.ASYNCIO_MODES, "trio"),  # the backends that users have
 }
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--exhaustive", action="store_true", help="enumerate all schedules: about ten minutes"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "exhaustive: runs with --exhaustive only")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("exhaustive"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("exhaustive")]
+    items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell how many cases the tests have enumerated."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for report in terminalreporter.getreports("passed"):
+        for name, number in report.user_properties:
+            if name in ("cases", "plays") and report.when == "call":
+                counts[report.nodeid.split("[")[0]][name] += int(number)
+    for test, count in counts.items():
+        terminalreporter.write_line(f"{count['cases']:,} cases, {count['plays']:,} plays: {test}")
 
 
 def pytest_runtest_logfinish() -> None:

@@ -7,7 +7,8 @@ import gc
 import logging
 import re
 import warnings
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from itertools import count
 from typing import Any, NamedTuple, TypeAlias
 
@@ -30,6 +31,8 @@ class Tick(NamedTuple):
     ended: int
     delivered: int
 
+
+ALONE = 2**-10  # seconds: sooner than anything else, and exact
 
 Conduct: TypeAlias = Callable[["Record"], Coroutine[Any, Any, None]]
 
@@ -54,6 +57,9 @@ class Record(Cast):
         self.begun_when_sent = 0
         self.was_cancelled = False  # that is what came out
         self.cancelling = 0
+        self.moments = 0  # at which the caller could have been struck
+        self._caller: asyncio.Task[None] | None = None
+        self._due: list[int] = []
         self.ticks: list[Tick] = []
         self.logged: list[BaseException] = []
         self.warned: list[str] = []
@@ -95,6 +101,14 @@ class Record(Cast):
         delivered = [entry for entry in self.delivered if entry not in cut_off]
         timed_out = self.timed_out if self.helper in FAILURES_AS_DATA else None
         return delivered, sorted(cut_off), self.verdict(), timed_out
+
+    def agrees_with(self, other: Record) -> bool:
+        """Whether the same came out, up to ties where those are Trio's own (R52)."""
+        if "trio" in self.schedule.mode and self.timed_out:
+            # What a deadline cuts off ends all at once.
+            cut_off_alike = sorted(self.delivered) == sorted(other.delivered)
+            return other.timed_out and (self.broke_off or cut_off_alike)
+        return self.answer() == other.answer()
 
     def story(self) -> tuple[object, ...]:
         """All of it, to compare two runs."""
@@ -146,7 +160,9 @@ class Record(Cast):
             await asyncio.sleep(0)  # so that some are done already
         for number, (at, hops) in enumerate(self.schedule.cancels):
             loop.call_later(at, cancel, hops, f"cancel {number}")
+        self._caller = task
         await self._run_helper()
+        self._caller = None
         self.cancelling = task.cancelling()
 
     async def _in_scope(self) -> None:
@@ -269,6 +285,31 @@ class Record(Cast):
             self.ticks.append(
                 Tick(quiet, taken, len(self.begun), len(self.ended), len(self.delivered))
             )
+        if self.returned_at is None and self._caller is not None:
+            if self._due:
+                self._strike(self._caller, self._due.pop())
+            else:
+                self._pass_moments(self._caller, quiet)
+
+    def _pass_moments(self, caller: asyncio.Task[None], quiet: bool) -> None:
+        """Cancel the caller if this is one of the moments for it.
+
+        There is one moment behind each turn of the loop: what the loop waits for, if it waits, may
+        come in the same turn. Before it waits there is one more, where nothing else comes.
+        """
+        if not self._strike(caller, self.moments) and quiet:
+            if self.moments in self.schedule.strikes:
+                self._due.append(self.moments)
+                loop = caller.get_loop()
+                loop.call_later(ALONE, loop.call_soon, lambda: None)
+            self.moments += 1
+
+    def _strike(self, caller: asyncio.Task[None], moment: int) -> bool:
+        for number, strike in enumerate(self.schedule.strikes):
+            if strike == moment and caller.cancel(f"cancel {number}"):
+                self._note_sent(f"cancel {number}")
+        self.moments += moment == self.moments
+        return moment in self.schedule.strikes
 
 
 def _input(error: BaseException) -> int:
@@ -292,6 +333,22 @@ class _Collecting(logging.Handler):
 _plays = count()
 
 
+class _Heap:
+    set_aside = False
+
+
+@contextmanager
+def heap_set_aside() -> Iterator[None]:
+    """For thousands of plays: spare what there is now the collections that end them."""
+    gc.freeze()
+    _Heap.set_aside = True
+    try:
+        yield
+    finally:
+        _Heap.set_aside = False
+        gc.unfreeze()
+
+
 def play(helper: str, schedule: Schedule, conduct: Conduct = Record.call_helper) -> Record:
     """Run a helper on a schedule; fail if it hangs, or leaves a task, or the loop complains.
 
@@ -301,7 +358,7 @@ def play(helper: str, schedule: Schedule, conduct: Conduct = Record.call_helper)
     logger, handler = logging.getLogger("waitkit"), _Collecting(record)
     logger.addHandler(handler)
     propagate, logger.propagate = logger.propagate, False  # thousands of lines otherwise
-    if next(_plays) % 100:
+    if (next(_plays) % 100 == 0) == _Heap.set_aside:
         gc.freeze()  # so that the collection that ends a run is of what that run has made
     try:
         with warnings.catch_warnings(record=True) as warned:
@@ -312,6 +369,7 @@ def play(helper: str, schedule: Schedule, conduct: Conduct = Record.call_helper)
     except (virtual_time.Deadlock, virtual_time.Livelock) as error:
         raise AssertionError(f"{type(error).__name__}: {error}") from error  # Hypothesis shrinks it
     finally:
-        gc.unfreeze()
+        if not _Heap.set_aside:
+            gc.unfreeze()
         logger.propagate = propagate
         logger.removeHandler(handler)

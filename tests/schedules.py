@@ -90,6 +90,7 @@ class Schedule(_Terse):
     buffersize: int | None = None
     timeout: float | None = None
     cancels: tuple[tuple[int, int], ...] = ()  # of the caller: each one of MOMENTS
+    strikes: tuple[int, ...] = ()  # the same by number of the moment, counted as the helper runs
     pause: float = 0  # seconds that the consumer takes for each item
     leaves: int | None = None  # the consumer breaks off after so many items
     bare: bool = False  # the consumer uses no `async with`

@@ -6,8 +6,6 @@ What holds for scopes on every loop is in test_scopes.py.
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from typing import Any
 
 import anyio
@@ -208,21 +206,3 @@ async def test_client_that_goes_away_ends_the_helper_of_its_request(use: str) ->
             await endpoint()
     ledger.check()
     assert ledger.cancelled["query"] == 1
-
-
-# --- without anyio
-
-
-def test_import_does_not_import_anyio() -> None:
-    """R23: who has not imported anyio has none of its scopes, and need not pay for its import."""
-    code = """
-import asyncio, sys, waitkit
-async def job(): await asyncio.sleep(0)
-async def main():
-    await waitkit.first_error([job()])
-    await waitkit.first_completed([job(), job()])
-    await waitkit.cancel_and_wait(asyncio.ensure_future(job()))
-asyncio.run(main())
-assert "anyio" not in sys.modules
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -50,18 +50,15 @@ def test_anext_cancelled_at_any_moment_loses_nothing(
         loop = asyncio.get_running_loop()
         assert task is not None
         assert isinstance(loop, virtual_time.VirtualLoop)
-        pass_time = loop.turn
         start = loop.turns
 
-        def turn(timeout: float | None) -> None:
+        def on_turn(_: bool) -> None:
             nonlocal turns
             turns = loop.turns - start
             if turns == moment:
                 task.cancel()
-                timeout = 0
-            pass_time(timeout)
 
-        loop.turn = turn  # type: ignore[method-assign]
+        loop.on_turn = on_turn
         jobs = [ledger.job(name, seconds) for name, seconds in zip("abc", (1, 2, 2), strict=True)]
         async with make_stream(jobs, dispose=ledger.dispose) as stream:
             while True:
@@ -71,7 +68,7 @@ def test_anext_cancelled_at_any_moment_loses_nothing(
                     task.uncancel()
                 except StopAsyncIteration:
                     break
-        loop.turn = pass_time  # type: ignore[method-assign]
+        loop.on_turn = None
         ledger.check()
         return ledger.taken
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import linecache
 import re
 import types
 from collections.abc import Iterator
@@ -14,9 +15,11 @@ from typing import Any, NamedTuple
 import pytest
 
 import waitkit
+import waitkit.testing
 
 ROOT = Path(__file__).parent.parent
 TRIO = ROOT / "docs" / "trio.md"
+TESTING = ROOT / "docs" / "testing.md"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", *DOCS]
 ALL_TEXTS = [*PAGES, *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"))]
@@ -87,7 +90,9 @@ async def run_block(block: Block, page: Path, namespace: dict[str, Any]) -> None
 
 
 @pytest.mark.only("asyncio")  # which is what the other pages show
-@pytest.mark.parametrize("page", [page for page in PAGES if page != TRIO], ids=page_id)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page not in (TRIO, TESTING)], ids=page_id
+)
 async def test_code_of_page_runs_and_prints_what_it_says(
     page: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -101,6 +106,24 @@ async def test_code_of_trio_page_runs_and_prints_what_it_says(
 ) -> None:
     """The same on Trio."""
     await check_code(TRIO, capsys)
+
+
+def test_code_of_testing_page_runs_and_prints_what_it_says(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same outside of a loop: `run` has one of its own.
+
+    What it prints quotes lines of code: as if the blocks of the page were one file, example.py.
+    """
+    namespace: dict[str, Any] = {"__name__": "example"}
+    lines: list[str] = []
+    monkeypatch.setitem(linecache.cache, "example.py", (0, None, lines, "example.py"))
+    for block in blocks(read(TESTING)):
+        code = "\n" * len(lines) + block.code
+        lines += block.code.splitlines(keepends=True)
+        exec(compile(code, "example.py", "exec", dont_inherit=True), namespace)
+        where = f"{page_id(TESTING)}, block at line {block.line + 1}"
+        assert capsys.readouterr().out == block.output, where
 
 
 async def check_code(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,12 +149,20 @@ def test_public_name_occurs_in_docs(name: str) -> None:
     assert any(re.search(rf"\b{name}\b", read(page)) for page in DOCS)
 
 
+@pytest.mark.parametrize("name", waitkit.testing.__all__)
+def test_public_name_of_testing_occurs_on_its_page(name: str) -> None:
+    """The same for the submodule, which has a page of its own."""
+    assert re.search(rf"\b{name}\b", read(TESTING))
+
+
 @pytest.mark.parametrize("page", ALL_TEXTS, ids=page_id)
 def test_page_names_only_what_exists(page: Path) -> None:
-    """What is written as an attribute of the package is one."""
+    """What is written as an attribute of the package is one; of its submodule too."""
     text = read(page)
     named = set(re.findall(r"(?<![\w/])waitkit\.([A-Za-z_]\w*)", text))
-    assert not {name for name in named if name not in waitkit.__all__}
+    assert not {name for name in named if name not in (*waitkit.__all__, "testing")}
+    named = set(re.findall(r"(?<![\w/])waitkit\.testing\.([A-Za-z_]\w*)", text))
+    assert not {name for name in named if name not in waitkit.testing.__all__}
 
 
 @pytest.mark.parametrize("name", HELPERS)
@@ -187,8 +218,8 @@ def promised() -> list[int]:
 
 
 def test_promises_have_an_entry_for_every_rule() -> None:
-    """R1 to R33 and R50 to R52 have one entry each, in order."""
-    assert promised() == [*range(1, 34), *range(50, 53)]
+    """R1 to R33, R50 to R52, R60 and R62 have one entry each, in order."""
+    assert promised() == [*range(1, 34), *range(50, 53), 60, 62]
 
 
 def test_rules_named_anywhere_are_promised() -> None:

@@ -13,7 +13,7 @@ import trio
 import virtual_time
 import waitkit
 from cancelling import USES, Ledger, Scenario
-from jobs import HELPERS, Broken, fail, run_helper, value
+from jobs import HELPERS, RACES, Broken, fail, run_helper, value
 from test_cancellation import (
     async_source,
     deadline,
@@ -127,25 +127,25 @@ def test_interrupt_in_dispose() -> None:
     assert type(error) is KeyboardInterrupt
 
 
-def test_interrupt_does_not_strike_where_a_job_is_handed_over() -> None:
-    """R51: the steps of the engine are protected, and so is the source that it asks."""
-    seen: list[bool] = []
+@pytest.mark.parametrize("limit", [None, 1])
+@pytest.mark.parametrize("helper", HELPERS)
+def test_interrupt_in_a_source(helper: str, limit: int | None) -> None:
+    """R28, R51: an endless one can be stopped; who asks for the next input is no matter."""
+    ledger = Ledger()
 
     def source() -> Any:
-        for number in range(3):
-            seen.append(trio.lowlevel.currently_ki_protected())
-            yield job(number)
-
-    async def job(number: int) -> int:
-        seen.append(not trio.lowlevel.currently_ki_protected())
-        return number
+        for number in range(5):
+            yield ledger.job(f"job {number}", 1)
+        interrupt()
+        raise AssertionError("it did not strike")
 
     async def main() -> None:
-        await waitkit.first_error(source(), max_concurrency=1)
+        # A race with a limit is over with its first job.
+        options = {} if helper in RACES else {"max_concurrency": limit}
+        with pytest.raises(KeyboardInterrupt):
+            ledger.take(await run_helper(helper, source(), dispose=ledger.dispose, **options))
 
     virtual_time.run(main, mode="trio")
-    # The first is asked for by the caller, whose own frames are not.
-    assert seen == [False, True, True, True, True, True]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT cannot be sent to oneself there")

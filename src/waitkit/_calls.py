@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Coroutine, Hashable
 from typing import Any, NoReturn
 
-from ._backends import current_backend
+from ._backends import current_backend, ki_protected
 from ._checks import check_catch, check_count, check_dispose, check_seconds
 from ._crew import END, Crew
 from ._inputs import Source, check_distinct, read_inputs
 from ._policy import Policy
+from ._reports import EXITS
 
 
 def prepare(helper: str, aws: object, others: tuple[object, ...] = (), **options: Any) -> Crew:
@@ -61,6 +62,7 @@ def refuse_caller(source: Source, caller: object) -> None:
             raise ValueError(f"input {index} is the calling task, which would wait for itself")
 
 
+@ki_protected
 async def conduct(crew: Crew) -> None:
     """Run a call to its end: nothing of it is left, and its error, if any, is raised."""
     cancelled: BaseException | None = None
@@ -97,8 +99,11 @@ async def conclude(crew: Crew, cancelled: BaseException | None = None) -> None:
     then its context, and logged (R23).
     """
     failure: BaseException | None = None
+    again: BaseException | None = None
     try:
-        cancelled = await crew.finish(leaving=cancelled is not None) or cancelled
+        again = await crew.finish(leaving=cancelled is not None)
+        if not isinstance(cancelled, EXITS):  # which no cancellation displaces (R14)
+            cancelled = again or cancelled
         stopped = await crew.backend.close()
         if stopped is not None:
             cancelled = await crew.finish(leaving=True) or stopped
@@ -109,7 +114,7 @@ async def conclude(crew: Crew, cancelled: BaseException | None = None) -> None:
         if failure is not None:
             raise failure
     finally:
-        del cancelled, failure  # R30
+        del cancelled, again, failure  # R30
 
 
 def raise_cancelled(cancelled: BaseException, failure: BaseException | None) -> NoReturn:

@@ -51,10 +51,10 @@ class Crew:
 
     __slots__ = tuple(
         """
-        policy backend results started closing drained timed_out
+        policy backend results keyed started closing drained timed_out
         _intake _starter _roster _reporter _ending
         _keys _running _finished _outcomes _ordered _race
-        _punctual _after_them _strays _timer _expired _keeping _verdict _waiter _wake_on
+        _punctual _after_them _strays _timer _expired _cut_short _keeping _verdict _waiter _wake_on
         """.split()  # noqa: SIM905  # a list of them takes forty lines
     )
 
@@ -67,6 +67,7 @@ class Crew:
         self.backend = backend
         self._reporter = reporter = Reporter(policy.helper, keyed=source.keyed)
         self._keys = reporter.keys
+        self.keyed: bool = source.keyed
         self.results: Results = Results(policy, self._keys)
         self._finished = finished = self.results.finished
         self._roster = roster = Roster(backend, reporter, self._on_done)
@@ -89,12 +90,9 @@ class Crew:
         self._strays: set[Job] = set()  # `drain` left them untaken: only to be awaited (R26)
         self._timer: Timer | None = None  # the deadline
         self._expired = False  # it has passed
+        self._cut_short = False  # by a cancellation of the caller
         self._waiter: Event | None = None
         self._wake_on = END
-
-    @property
-    def keyed(self) -> bool:
-        return self._keys is not None
 
     @property
     def running(self) -> int:
@@ -111,8 +109,7 @@ class Crew:
 
     @property
     def over(self) -> bool:
-        ended = self._ending.ended(None) and not self._starter.filling
-        return self.closing and ended
+        return self.closing and self._ending.ended(None) and not self._starter.filling
 
     def start(self) -> None:
         """Start the clock, and as many jobs as may run."""
@@ -159,8 +156,10 @@ class Crew:
                 self._starter.refill()
             return
         # Too late: it is given up like all that was left then.
-        if self._give_up() and self._expired:
-            self._cut_off()
+        if self._give_up():
+            self._cut_short = self.backend.interrupted
+            if self._expired:
+                self._cut_off()
         self._roster.cancel()
         self._wake()
 
@@ -170,7 +169,8 @@ class Crew:
         strays = [self._enlist(key, aw) for key, aw in self._starter.drain()]
         self._strays.update(job for job in strays if job is not None)
         self._roster.cancel(strays)
-        self._wake_if_idle()
+        if not self.live:
+            self._wake()
 
     def close(self) -> None:
         """Cancel the jobs: nobody wants anything any more."""
@@ -181,8 +181,7 @@ class Crew:
     def interrupt(self) -> None:
         """The caller's cancellation has reached the jobs, too, and is the caller's to hear of."""
         if not self.closing:
-            if self.live:  # for a consumer that is shielded from it, and would hear of nothing
-                self._verdict = JobCancelledError("the jobs were cancelled by a scope around them")
+            self._cut_short = self.live
             self._shut()
             self._roster.cancel()
 
@@ -199,10 +198,14 @@ class Crew:
     def take_verdict(self) -> BaseException | None:
         """The error of the call, once: kept, it would be part of a cycle (R30)."""
         verdict, self._verdict = self._verdict, None
+        if verdict is None and self._cut_short:  # a shielded consumer would hear of nothing
+            verdict = JobCancelledError("the jobs were cancelled by a scope around them")
+        self._cut_short = False
         return verdict
 
     def log_unraised(self) -> BaseException | None:
         """Log a failure whose caller left before it was raised (R12), and give it back."""
+        self._cut_short = False
         failure = self.take_verdict()
         if failure is not None:
             self._reporter.unraised(failure)
@@ -303,7 +306,8 @@ class Crew:
             self.drain()
         elif self.closing:
             self._have_more()
-        self._wake_if_idle()
+        if not self.live:
+            self._wake()
         self._ending.announce()
 
     def _fail_source(self, error: BaseException) -> None:
@@ -319,10 +323,6 @@ class Crew:
         if self._waiter is not None:
             waiter, self._waiter = self._waiter, None
             self.backend.notify(waiter)
-
-    def _wake_if_idle(self) -> None:
-        if not self.live:
-            self._wake()
 
     def _expire(self) -> None:
         """The deadline has passed (R17, R20)."""

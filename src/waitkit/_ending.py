@@ -92,7 +92,10 @@ class Ending:
             if leaving or cancelled is not None:
                 forfeit(self.discard)
             while self._unclaimed or self._disposing or self._intake.unbegun:
-                self._call_dispose()
+                stopped = self._call_dispose()
+                if stopped is not None:
+                    cancelled = stopped
+                    forfeit(self.discard)
                 if self._disposing or self._intake.unbegun:
                     again = await self._backend.shielded(self._await_disposals())
                     if again is not None:
@@ -102,7 +105,9 @@ class Ending:
         finally:
             del cancelled  # its traceback holds this frame: R30
 
-    def _call_dispose(self) -> None:
+    def _call_dispose(self) -> BaseException | None:
+        """Give back what is more than a failure: it comes out when all is disposed of."""
+        stopped: BaseException | None = None
         assert self._dispose is not None or not self._unclaimed
         values, self._unclaimed = self._unclaimed, []
         for value in values:
@@ -110,9 +115,15 @@ class Ending:
                 disposal = self._dispose(value)  # type: ignore[misc]  # asserted above
             except Exception as error:
                 self._reporter.undisposed(error)
+            except BaseException as error:
+                stopped = error
             else:
                 if inspect.isawaitable(disposal):
                     self._disposing.append(disposal)
+        try:
+            return stopped
+        finally:
+            del stopped  # its traceback holds this frame: R30
 
     async def _await_disposals(self) -> None:
         while self._disposing:

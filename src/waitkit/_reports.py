@@ -11,7 +11,7 @@ from ._errors import DeadlineError, JobCancelledError
 
 logger = logging.getLogger("waitkit")
 
-_OUT_BY_THEMSELVES = KeyboardInterrupt | SystemExit  # asyncio lets them out of the loop (R14)
+EXITS = KeyboardInterrupt | SystemExit  # asyncio lets them out of the loop (R14)
 
 
 class Reporter:
@@ -48,7 +48,7 @@ class Reporter:
 
     def further(self, first: BaseException | None, error: BaseException, origin: str) -> None:
         """Lose no failure that came after the call was decided, and raise none (R12)."""
-        if error is first or isinstance(error, _OUT_BY_THEMSELVES):
+        if error is first or isinstance(error, EXITS):
             return  # reported already
         if first is not None:
             text = safe_repr(error)
@@ -61,7 +61,7 @@ class Reporter:
         Not a deadline; nor a job that was cancelled from elsewhere, for whoever cancels it and
         the caller at once, as `asyncio.run` does at its end, knows.
         """
-        if not isinstance(error, DeadlineError | JobCancelledError | _OUT_BY_THEMSELVES):
+        if not isinstance(error, DeadlineError | JobCancelledError | EXITS):
             self._log(error, "%s: %s", "left with a failure that was never raised")
 
     def undisposed(self, error: BaseException) -> None:

@@ -19,7 +19,7 @@ from functools import partial
 from operator import length_hint
 from typing import Any, Final
 
-from ._backends import Backend, Event, Job
+from ._backends import Backend, Event, Job, ki_unprotected
 from ._inputs import Source, split_input
 
 NOTHING: Final[Any] = object()
@@ -76,6 +76,7 @@ class Intake:
         """Whether nothing is left, as far as is known without asking."""
         return not (self.queue or self.head is not None or self._behind)
 
+    @ki_unprotected
     def take(self) -> Any:
         """The next input: an awaitable, or a (key, awaitable) pair; or `NOTHING` (yet).
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any, Final, Generic, NoReturn, TypeVar, final
 
+from ._backends import ki_protected
 from ._calls import abandon, raise_cancelled, refuse_caller
 from ._closable import close_unstarted
 from ._crew import EACH, END, FRONT, Crew
@@ -60,6 +61,7 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
     def __aiter__(self) -> ResultStream[T_co]:
         return self
 
+    @ki_protected
     async def __anext__(self) -> T_co:
         """Wait for the next job to end, and give back its result or outcome.
 
@@ -125,6 +127,7 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
             "write 'async with stream:', and 'async for item in stream:' inside it"
         )
 
+    @ki_protected
     async def __aenter__(self) -> ResultStream[T_co]:
         if self._entered:
             raise RuntimeError("this stream has been entered already; make a new one")
@@ -138,6 +141,7 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
                 raise
         return self
 
+    @ki_protected
     async def __aexit__(
         self,
         exc_type: type[BaseException] | None,
@@ -146,6 +150,7 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
     ) -> None:
         await self._leave_block(exc)
 
+    @ki_protected
     async def aclose(self) -> None:
         """Cancel the jobs that still run and await them; what they return goes to ``dispose``.
 
@@ -170,19 +175,23 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
 
     async def _leave(self, error: BaseException | None) -> None:
         self._ended = True
+        CancelledError = self._crew.backend.CancelledError
         self._crew.close()
         cancelled = await self._crew.finish(leaving=True)
         if self._crew.over:  # not so where a job closes its own stream
             self._crew.disband()
         failure = self._crew.log_unraised()
         try:
-            if cancelled is not None:
+            # Where jobs live in a block, the block's own error comes first, as of a nursery (R51).
+            own_first = error is not None and self._crew.backend.in_block
+            if cancelled is not None and not (own_first and isinstance(cancelled, CancelledError)):
                 raise_cancelled(cancelled, failure)
-            if failure is not None and isinstance(error, self._crew.backend.CancelledError):
+            if failure is not None and isinstance(error, CancelledError):
                 error.__context__ = error.__context__ or failure  # it came meanwhile (R23)
         finally:
             del cancelled, failure, error  # R30
 
+    @ki_protected
     def add(self, aw: Input[Any], /, *, key: Any = _NO_KEY) -> None:
         """Take one more input, at once if there is a free slot.
 
@@ -221,6 +230,7 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
             raise
         self._crew.add(source)
 
+    @ki_protected
     def extend(self, aws: Any, /) -> None:
         """Take more inputs, lazily, behind all that are there.
 
@@ -256,6 +266,7 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
         if self._ended:
             raise RuntimeError(f"{what}() after the end: this stream is closed")
 
+    @ki_protected
     def drain(self) -> None:
         """Take no more inputs, but let the jobs that run finish and deliver them.
 

@@ -16,6 +16,22 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from ._asyncio import AsyncioBackend
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Functions, and whether they are protected from KeyboardInterrupt, where a backend can see to it.
+ki_protection: dict[Callable[..., Any], bool] = {}
+
+
+def ki_protected(function: F) -> F:
+    """Mark a step of the engine: half done, it would leave jobs running (R22)."""
+    ki_protection[function] = True
+    return function
+
+
+def ki_unprotected(function: F) -> F:
+    """Mark what calls a caller's code from such a step, and can bear an interrupt."""
+    ki_protection[function] = False
+    return function
 
 
 class Job(Protocol):
@@ -56,6 +72,11 @@ class Backend(Protocol):
     @staticmethod
     def fail_after(seconds: float) -> AbstractAsyncContextManager[Any]:
         """Raise TimeoutError if the block takes longer."""
+        ...
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a cancellation of the caller has reached the jobs as well."""
         ...
 
     context: Context

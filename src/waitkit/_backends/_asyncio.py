@@ -29,6 +29,7 @@ class AsyncioBackend:
     CancelledError: type[BaseException] = asyncio.CancelledError
     in_block: ClassVar[bool] = False
     has_futures: ClassVar[bool] = True
+    interrupted: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -181,7 +182,7 @@ def _anyio_shield() -> AbstractContextManager[Any]:
 
 async def _anyio_checkpoint() -> None:
     """Hear of a cancel scope that was cancelled while the shield was up (R23)."""
-    if "anyio" in sys.modules:
+    if sys.modules.get("anyio") is not None:
         from anyio.lowlevel import checkpoint_if_cancelled
 
         await checkpoint_if_cancelled()

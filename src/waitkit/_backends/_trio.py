@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import heapq
+import logging
 import math
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable
@@ -38,6 +39,10 @@ from trio.lowlevel import (
 from .._checks import safe_repr
 from .._closable import close_unstarted
 from .._errors import JobCancelledError
+from . import ki_protection
+
+for _function, _protected in ki_protection.items():
+    (enable_ki_protection if _protected else disable_ki_protection)(_function)
 
 T = TypeVar("T")
 OnDone: TypeAlias = Callable[[Any], None]
@@ -115,7 +120,12 @@ class ThreadJob:
 
     def cancel(self) -> None:
         """Cancel it; one that a thread is at work on cannot be, and is waited for no longer."""
-        if not self._future.cancel():
+        try:
+            cancelled = self._future.cancel()
+        except Exception:  # what others have made may refuse
+            logging.getLogger("waitkit").warning("could not cancel %r", self, exc_info=True)
+            cancelled = False
+        if not cancelled:
             self._given_up = not self._future.done()
             self._tell(self._end)
 
@@ -174,18 +184,20 @@ class TrioBackend:
         "_asked",
         "_bell",
         "_closed",
-        "_interrupted",
+        "_exit",
         "_jobs",
         "_nap",
         "_of_threads",
         "_on_interrupt",
         "_order",
         "_outer",
+        "_owner",
         "_tasks",
         "_timers",
         "_token",
         "_unspawned",
         "context",
+        "interrupted",
     )
 
     CancelledError: type[BaseException] = trio.Cancelled
@@ -196,13 +208,15 @@ class TrioBackend:
         self._token = current_trio_token()
         self._of_threads: WeakValueDictionary[Any, ThreadJob] = WeakValueDictionary()
         self.context = copy_context()
+        self._owner: trio.lowlevel.Task | None = None  # who opened, and has to close
         self._outer: AbstractAsyncContextManager[trio.Nursery] | None = None
         self._jobs: trio.Nursery | None = None  # the inner nursery, from the host's first step on
         self._unspawned: deque[tuple[TrioJob, Any, OnDone]] = deque()  # started before that
         self._alive = 0  # jobs that were started and have not ended
         self._tasks: dict[trio.lowlevel.Task, TrioJob] = {}  # those that have had their first step
         self._asked = False  # the engine has cancelled the jobs
-        self._interrupted = False  # somebody has cancelled them together with their caller
+        self.interrupted = False
+        self._exit: BaseException | None = None  # a KeyboardInterrupt or SystemExit of a job
         self._on_interrupt: Callable[[], None] | None = None
         self._timers: list[TrioTimer] = []
         self._order = count()
@@ -235,6 +249,7 @@ class TrioBackend:
 
     async def open(self, on_interrupt: Callable[[], None]) -> None:
         self._on_interrupt = on_interrupt
+        self._owner = current_task()
         self._outer = trio.open_nursery()
         nursery = await self._outer.__aenter__()
         nursery.start_soon(self._host, name="waitkit")
@@ -246,6 +261,10 @@ class TrioBackend:
         self._on_interrupt = None
         self._wake()
         outer, self._outer = self._outer, None
+        if current_task() is not self._owner:
+            # An async generator that yields in the block, closed by whoever finalizes it. Trio
+            # tells when the task that opened it ends; to close it here would wake that one.
+            return None
         try:
             # Not told of an error: the jobs' are raised bare, and so is the one of the block (R51).
             await outer.__aexit__(None, None, None)
@@ -285,9 +304,13 @@ class TrioBackend:
         if self._bell is not None:
             self._bell.set()
 
+    @property
+    def _ending(self) -> bool:
+        return self._asked or self.interrupted
+
     def _interrupt(self) -> None:
-        if not (self._asked or self._interrupted):
-            self._interrupted = True
+        if not self._ending:
+            self.interrupted = True
             if self._on_interrupt is not None:
                 self._on_interrupt()
 
@@ -326,9 +349,12 @@ class TrioBackend:
             try:
                 job.finish(await _interruptible(aw, job.scope))
             except BaseException as error:
-                close_unstarted([aw])  # a KeyboardInterrupt may come before its first step
+                if isinstance(error, KeyboardInterrupt):
+                    close_unstarted([aw])  # it may come before the first step
                 if job.fail(_without_frames(error, 2)):  # those of this file
                     self._interrupt()
+                if _is_exit(error):
+                    self._exit = error
             del self._tasks[task]
         self._alive -= 1
         self.context.run(on_done, job)
@@ -396,11 +422,13 @@ class TrioBackend:
                     event = until()
             # A cancellation that came while a failure was cleaned up is Trio's to tell, at the next
             # checkpoint (R52). But where jobs ended by it, there is nothing else to raise.
-            if self._interrupted and stopped is None:
+            if self.interrupted and stopped is None:
                 try:
                     await checkpoint_if_cancelled()
-                except trio.Cancelled as error:
+                except (trio.Cancelled, KeyboardInterrupt) as error:
                     stopped = error
+            if self._exit is not None:  # it gets out whatever else has happened (R14)
+                stopped, self._exit = self._exit, None
             return stopped
         finally:
             del stopped  # its traceback holds this frame: R30
@@ -409,7 +437,7 @@ class TrioBackend:
         with trio.CancelScope(shield=True):
             try:
                 await coro
-            except KeyboardInterrupt as error:
+            except BaseException as error:  # a KeyboardInterrupt, or what `dispose` lets out
                 return error
         return None
 
@@ -422,6 +450,13 @@ class TrioBackend:
                 coro.close()
 
         self._soon(spawn)
+
+
+def _is_exit(error: BaseException) -> bool:
+    """Whether it has to get out whatever else happens: asyncio lets it out of the loop (R14)."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup((KeyboardInterrupt, SystemExit)) is not None
+    return isinstance(error, KeyboardInterrupt | SystemExit)
 
 
 def _without_frames(error: BaseException, count: int) -> BaseException:
