@@ -6,7 +6,7 @@ each job. `virtual_time.run` puts it in the place of the backend that would be f
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import Future as ConcurrentFuture
 from contextlib import (
     AbstractAsyncContextManager,
@@ -29,7 +29,7 @@ class AnyioJob:
     def __init__(self, aw: Any) -> None:
         self.scope = CancelScope()
         self.asked = False
-        self._aw = aw
+        self._aw: Any = aw
         self._done = False
         self._value: Any = None
         self._error: BaseException | None = None
@@ -37,7 +37,8 @@ class AnyioJob:
 
     async def run(self) -> bool:
         """Await it to its end; tell whether somebody else than the engine has cancelled it."""
-        aw, self._aw = self._aw, None
+        aw: Any = self._aw
+        self._aw = None
         cancelled_class = anyio.get_cancelled_exc_class()
         try:
             with self.scope:
@@ -115,7 +116,7 @@ class AnyioBackend:
     @staticmethod
     def fail_after(seconds: float) -> AbstractAsyncContextManager[Any]:
         @asynccontextmanager
-        async def block() -> Any:
+        async def block() -> AsyncIterator[None]:
             with anyio.fail_after(seconds):
                 yield
 

@@ -29,7 +29,6 @@ class AsyncioBackend:
     CancelledError: type[BaseException] = asyncio.CancelledError
     in_block: ClassVar[bool] = False
     has_futures: ClassVar[bool] = True
-    interrupted: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -43,6 +42,10 @@ class AsyncioBackend:
     @staticmethod
     def fail_after(seconds: float) -> asyncio.Timeout:
         return asyncio.timeout(seconds)
+
+    @property
+    def interrupted(self) -> bool:
+        return False
 
     async def open(self, on_interrupt: Callable[[], None]) -> None: ...
 
