@@ -79,8 +79,9 @@ def package(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Print the ratios that the README and the docs quote; arguments go to the script."""
-    session.install(".")
+    session.install(".", "trio")
     session.run("python", "benchmarks/ratios.py", *session.posargs)
+    session.run("python", "benchmarks/on_trio.py")
 
 
 def _pages() -> list[str]:
