@@ -340,6 +340,7 @@ class _Heap:
 @contextmanager
 def heap_set_aside() -> Iterator[None]:
     """For thousands of plays: spare what there is now the collections that end them."""
+    # Once: what is garbage when it is frozen stays, and every task that stays slows each play.
     gc.freeze()
     _Heap.set_aside = True
     try:
@@ -358,7 +359,7 @@ def play(helper: str, schedule: Schedule, conduct: Conduct = Record.call_helper)
     logger, handler = logging.getLogger("waitkit"), _Collecting(record)
     logger.addHandler(handler)
     propagate, logger.propagate = logger.propagate, False  # thousands of lines otherwise
-    if (next(_plays) % 100 == 0) == _Heap.set_aside:
+    if not _Heap.set_aside and next(_plays) % 100:
         gc.freeze()  # so that the collection that ends a run is of what that run has made
     try:
         with warnings.catch_warnings(record=True) as warned:

@@ -53,6 +53,7 @@ class StreamMachine(RuleBasedStateMachine):
         self.raised: list[BaseException] = []
         self.getter: asyncio.Task[tuple[str, Any]] | None = None  # asks for the next item
         self.closers: list[asyncio.Task[None]] = []
+        self.cancelled_closers: set[asyncio.Task[None]] = set()
         self.settled = False
 
     @initialize(
@@ -141,6 +142,15 @@ class StreamMachine(RuleBasedStateMachine):
         """Somebody closes the stream; closing twice does no harm (R26)."""
         self.closers.append(self.leave_by(self.stream.aclose))
         self.turn(1)
+
+    @precondition(lambda self: not all(task.done() for task in self.closers))
+    @rule()
+    def cancel_a_closer(self) -> None:
+        """R23: who closes the stream is cancelled; it waits for the jobs all the same."""
+        self.settled = False
+        task = next(task for task in self.closers if not task.done())
+        self.cancelled_closers.add(task)
+        task.cancel()
 
     def leave_by(
         self, way: Callable[..., Coroutine[Any, Any, None]], *args: Any
@@ -244,6 +254,8 @@ class StreamMachine(RuleBasedStateMachine):
     def catch_up(self) -> None:
         """Have the model hear of what has happened, and hold it against what may."""
         self.count()
+        if any(task.done() for task in self.closers):
+            assert not self.stage.at_work(), "closed, and not all have ended (R22)"
         getter = self.getter
         if getter is not None and getter.done():
             self.getter = None
@@ -352,7 +364,7 @@ class StreamMachine(RuleBasedStateMachine):
         self.getter = None
         for task in (leaving, *self.closers):
             assert task.done()
-            task.result()
+            assert task.cancelled() == (task in self.cancelled_closers)
 
     def check_that_nothing_is_left(self) -> None:
         """R12, R22, R27, R29."""
