@@ -118,7 +118,7 @@ def moments_of(played: Played) -> range:
     return range(max((0, *played.record.schedule.strikes)), played.record.moments)
 
 
-# --- the invariants of docs/promises.md
+# --- the invariants of docs/why/promises.md
 
 
 def check(record: Record) -> None:

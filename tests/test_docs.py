@@ -18,9 +18,9 @@ import waitkit
 import waitkit.testing
 
 ROOT = Path(__file__).parent.parent
-TRIO = ROOT / "docs" / "trio.md"
-TESTING = ROOT / "docs" / "testing.md"
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+TRIO = ROOT / "docs" / "guide" / "trio.md"
+TESTING = ROOT / "docs" / "guide" / "testing.md"
+DOCS = sorted((ROOT / "docs").glob("**/*.md"))
 PAGES = [ROOT / "README.md", *DOCS]
 ALL_TEXTS = [*PAGES, *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"))]
 HELPERS = [name for name in waitkit.__all__ if name[0].islower()]
@@ -168,8 +168,9 @@ def test_page_names_only_what_exists(page: Path) -> None:
 @pytest.mark.parametrize("name", HELPERS)
 def test_page_of_helper_names_every_parameter(name: str) -> None:
     """A helper's page says what each of its options does; inputs.md has the rest."""
-    own = ROOT / "docs" / f"{name}.md"
-    page = own if own.exists() else ROOT / "docs" / "inputs.md"
+    reference = ROOT / "docs" / "reference"
+    own = reference / f"{name}.md"
+    page = own if own.exists() else reference / "inputs.md"
     text = read(page)
     parameters = inspect.signature(getattr(waitkit, name)).parameters.values()
     options = {p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
@@ -197,7 +198,7 @@ def test_index_lists_page(page: Path) -> None:
     """Every page is reached from the index."""
     index = ROOT / "docs" / "index.md"
     linked = {link["target"].partition("#")[0] for link in LINK.finditer(read(index))}
-    assert page == index or page.name in linked
+    assert page == index or page.relative_to(index.parent).as_posix() in linked
 
 
 @pytest.mark.parametrize("title", ["Run it", "Test it"])
@@ -213,7 +214,7 @@ def test_readme_section_is_one_command(title: str) -> None:
 
 def promised() -> list[int]:
     """The rules that promises.md has an entry for, in its order."""
-    text = read(ROOT / "docs" / "promises.md")
+    text = read(ROOT / "docs" / "why" / "promises.md")
     return [int(number) for number in re.findall(r"^### R([0-9]+)$", text, flags=re.MULTILINE)]
 
 
