@@ -107,7 +107,7 @@ def answer(record: Record) -> tuple[object, ...]:
 
 
 @every_call
-@jobs_of({0: KINDS, 1: KINDS, 2: KINDS, 3: KINDS, 4: ONE}, {4: KINDS, 5: FEW})
+@jobs_of({0: KINDS, 1: KINDS, 2: KINDS, 3: KINDS, 4: ONE}, {4: KINDS})
 def test_every_order_of_finishing(
     helper: str, limit: int | None, size: int, kinds: tuple[Kind, ...], tally: Tally
 ) -> None:
@@ -218,7 +218,7 @@ def test_the_caller_cancelled_at_every_moment_of_another_run(
 
 
 @every_call
-@jobs_of({1: KINDS, 2: CLEANUPS}, {2: KINDS, 3: CLEANUPS})
+@jobs_of({1: KINDS, 2: CLEANUPS}, {2: KINDS})
 def test_the_caller_cancelled_at_every_two_moments(
     helper: str, limit: int | None, size: int, kinds: tuple[Kind, ...], tally: Tally
 ) -> None:
