@@ -1,13 +1,8 @@
-"""Every helper as a plain loop on `asyncio.wait`: slow, never cancelled, and obviously right.
-
-`play(helper, schedule, conduct)` runs it on a schedule in the helper's place. Its one addition to
-`asyncio.wait`, which hands back sets, is a callback that tells the order in which tasks ended.
-"""
+"""Every helper as a plain loop on `asyncio.wait`: slow, never cancelled, and obviously right."""
 
 from __future__ import annotations
 
-import asyncio
-from asyncio import FIRST_COMPLETED
+from asyncio import FIRST_COMPLETED, Task, get_running_loop, sleep, wait
 from math import inf
 
 import waitkit
@@ -19,18 +14,19 @@ THE_END = -1  # what an iterator has behind its last input: only who asks finds 
 
 
 async def conduct(record: Record) -> None:
-    helper, schedule, loop = record.helper, record.schedule, asyncio.get_running_loop()
-    as_data, consuming, free_at = helper in FAILURES_AS_DATA, helper in STREAMS, 0.0
+    """What `play(helper, schedule, conduct)` runs in the helper's place."""
+    helper, schedule, loop = record.helper, record.schedule, get_running_loop()
+    as_data, consuming = helper in FAILURES_AS_DATA, helper in STREAMS
+    closing, keeping = False, True
     limit = schedule.limit if schedule.limit and helper != "first_completed" else inf
     room = schedule.room() if consuming else inf
-    deadline = inf if schedule.timeout is None else schedule.timeout
+    free_at, deadline = 0.0, inf if schedule.timeout is None else schedule.timeout
     todo = [*range(record.count), *([] if schedule.sized else [THE_END])]
-    tasks: dict[asyncio.Task[int], int] = {}
-    order: list[asyncio.Task[int]] = []  # as they ended
+    tasks: dict[Task[int], int] = {}
+    order: list[Task[int]] = []  # as they ended, which the sets of `wait` do not tell
     ready: list[Entry] = []  # what has ended and is not delivered
     failures: dict[int, Exception] = {}
     verdict: Exception | None = None
-    closing, keeping = False, True
 
     def start() -> None:
         while todo and not closing and len(tasks) < limit and len(tasks) + len(ready) < room:
@@ -45,7 +41,7 @@ async def conduct(record: Record) -> None:
             task.cancel()
         closing, keeping, verdict = True, keep, error
 
-    def judge(task: asyncio.Task[int], index: int) -> None:
+    def judge(task: Task[int], index: int) -> None:
         lost = task.cancelled()
         error = waitkit.JobCancelledError() if lost else task.exception()
         if error is None and keeping:
@@ -68,8 +64,7 @@ async def conduct(record: Record) -> None:
     while True:
         if loop.time() >= deadline and not closing and (tasks or todo):
             record.timed_out = True
-            if as_data and schedule.sized:
-                ready.extend(("never started", index) for index in todo)
+            ready += [("never started", index) for index in todo if as_data and schedule.sized]
             close(None if as_data else waitkit.DeadlineError(), keep=as_data)
         while consuming and loop.time() >= free_at:
             front = len(record.delivered) if "in_order" in helper else None
@@ -85,13 +80,12 @@ async def conduct(record: Record) -> None:
         if not tasks and (closing or not todo) and loop.time() >= free_at:
             break
         alarms = [at - loop.time() for at in (free_at, deadline) if loop.time() < at < inf]
-        waiting = tasks or [loop.create_task(asyncio.sleep(min(alarms)))]
-        await asyncio.wait(waiting, timeout=min(alarms, default=None), return_when=FIRST_COMPLETED)
+        waiting = tasks or [loop.create_task(sleep(min(alarms)))]
+        await wait(waiting, timeout=min(alarms, default=None), return_when=FIRST_COMPLETED)
         for task in [task for task in order if task in tasks]:
             judge(task, tasks.pop(task))
         start()
-        await asyncio.sleep(0)  # they have their first step before the consumer can leave
-
+        await sleep(0)  # they have their first step before the consumer can leave
     if helper not in STREAMS and verdict is None:
         record.delivered = sorted(ready, key=lambda entry: entry[1])
     else:
