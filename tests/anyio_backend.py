@@ -47,15 +47,17 @@ class AnyioJob:
                 except BaseException as error:
                     self._error = error
                     if isinstance(error, BaseExceptionGroup):
-                        struck, self._error = error.split(cancelled_class)
-                        self._struck = struck is not None
+                        with suppress(Exception):  # a group of somebody's own may refuse
+                            struck, self._error = error.split(cancelled_class)
+                            self._struck = struck is not None
                     elif isinstance(error, cancelled_class):
                         self._struck, self._error = True, None
         finally:
             self._done = True
         if self._error is not None:  # less this frame, which would hold it in a cycle
             trace = self._error.__traceback__
-            self._error.with_traceback(trace and trace.tb_next)  # which no exception can forbid
+            # In a way that no exception can forbid.
+            BaseException.with_traceback(self._error, trace and trace.tb_next)
             del trace
         by_others = self._struck and not self.asked
         del self  # the frames in the traceback still lead back to this one

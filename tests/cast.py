@@ -8,21 +8,24 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, TypeAlias
 
 import anyio
-import anyio.lowlevel
 
+import virtual_time
 import waitkit
-from jobs import cancelled_error, clean_up, now
-from schedules import ITERATORS, KEYED, SLOW, Job, Schedule
+from jobs import cancelled_error, now
+from schedules import ITERATORS, KEYED, SLOW, Schedule
+from waitkit.testing.strategies import JobBaseError, JobError
 
 Entry: TypeAlias = tuple[str, int]  # how an input ended, and its index
 
 
-class JobError(Exception):
-    """The failure of the job with this index."""
+class _Watched(virtual_time.Spy[int]):
+    """A coroutine that remembers which cancellations were thrown into it, awaited by another."""
 
-    def __init__(self, index: int) -> None:
-        super().__init__(index)
-        self.index = index
+    def __await__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
 
 
 class Cast:
@@ -37,7 +40,7 @@ class Cast:
         self.begun: list[int] = []
         self.ended: list[Entry] = []  # in the order in which the jobs found themselves ending
         self.ended_at: list[float] = []
-        self.errors: list[JobError] = []
+        self.errors: list[JobError | JobBaseError] = []
         self.cancelled_again: list[int] = []  # while they cleaned up
 
     def key(self, index: int) -> str | int:
@@ -51,45 +54,24 @@ class Cast:
 
     async def _job(self, index: int) -> int:
         self.begun.append(index)
+        watched = _Watched(self.schedule.jobs[index].run(index))
         how = "value"
         try:
-            return await self._work(self.schedule.jobs[index], index)
+            value: int = await watched
+            return value
         except cancelled_error():
             how = "cancelled"
             raise
-        except JobError as error:
+        except (JobError, JobBaseError) as error:
             how = "error"
             self.errors.append(error)
             raise
         finally:
             self.ended.append((how, index))
             self.ended_at.append(now())
-
-    async def _work(self, job: Job, index: int) -> int:
-        try:
-            if job.delay:
-                await anyio.sleep(job.delay)
-            await _turns(job.ticks)
-            if job.kind == "cancelled":
-                await _be_cancelled()
-        except cancelled_error():
-            try:
-                with anyio.CancelScope(
-                    shield=True
-                ):  # needed on Trio, no help against asyncio's own
-                    await _turns(job.ticks)
-                if job.kind == "slow":
-                    await clean_up(job.delay or 1)
-            except cancelled_error():
+            if len(watched.thrown) > 1:
                 self.cancelled_again.append(index)
-            if job.kind == "fails":
-                raise JobError(index) from None
-            if job.kind == "swallows":
-                return index
-            raise
-        if job.kind == "error":
-            raise JobError(index)
-        return index
+            watched.thrown.clear()  # their tracebacks hold this frame
 
     def inputs(self) -> Any:
         indexes = range(self.count)
@@ -151,16 +133,3 @@ class Cast:
         if inspect.isasyncgen(self.source) and self.source.ag_frame is not None:
             unclosed.add(-1)
         return unclosed
-
-
-async def _turns(count: int) -> None:
-    for _ in range(count):
-        await anyio.lowlevel.checkpoint()
-
-
-async def _be_cancelled() -> None:
-    """Somebody else cancels the task."""
-    task = asyncio.current_task()
-    assert task is not None
-    task.cancel()
-    await asyncio.sleep(0)

@@ -15,14 +15,23 @@ from collections import Counter, defaultdict
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 import virtual_time
 
 # These answer the same each time; the long one goes looking for what nobody has seen.
 settings.register_profile("default", max_examples=50, deadline=None, derandomize=True)
-settings.register_profile("ci", max_examples=300, deadline=None, derandomize=True)
+settings.register_profile("ci", max_examples=1_000, deadline=None, derandomize=True)
 settings.register_profile("long", max_examples=100_000, deadline=None)
+# Where the tests are to fail on bugs put in on purpose: nobody reads the example.
+settings.register_profile(
+    "planted",
+    max_examples=100,
+    phases=[Phase.explicit, Phase.generate],
+    deadline=None,
+    derandomize=True,
+)
+settings.register_profile("mutation", settings.get_profile("planted"), max_examples=10)
 settings.load_profile("default")
 
 
@@ -36,7 +45,7 @@ ONLY: dict[str, tuple[str, ...]] = {
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--exhaustive", action="store_true", help="enumerate all schedules: about ten minutes"
+        "--exhaustive", action="store_true", help="enumerate all schedules, those of four jobs too"
     )
 
 

@@ -17,7 +17,8 @@ from math import comb, prod
 from typing import NamedTuple, TypeAlias
 
 from playing import Record, play
-from schedules import FAIL_FAST, HARMLESS, KINDS, RACES, STREAMS, Job, Kind, Schedule
+from schedules import FAIL_FAST, HARMLESS, KINDS, RACES, STREAMS, Schedule
+from waitkit.testing.strategies import Job, Kind
 
 Delays: TypeAlias = tuple[int, ...]  # in seconds: ranks, from 1 on, and equal ones are ties
 Options: TypeAlias = tuple[tuple[Kind, ...], ...]  # the kinds that each job may be of

@@ -73,8 +73,8 @@ async def conduct(record: Record) -> None:
             ready.remove(entry)
             record.delivered.append(entry)
             start()
-            free_at = loop.time() + schedule.pause
-            if len(record.delivered) == schedule.leaves:
+            free_at = loop.time() + schedule.consumer.pause
+            if len(record.delivered) == schedule.consumer.breaks_after:
                 consuming, free_at = False, 0
                 close()
         if not tasks and (closing or not todo) and loop.time() >= free_at:

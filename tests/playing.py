@@ -7,7 +7,7 @@ import gc
 import logging
 import re
 import warnings
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import Any, NamedTuple, TypeAlias
@@ -17,9 +17,10 @@ import anyio.lowlevel
 
 import virtual_time
 import waitkit
-from cast import Cast, Entry, JobError
+from cast import Cast, Entry
 from jobs import cancelled_error, now
 from schedules import FAILURES_AS_DATA, KEYED, STREAMS, Schedule
+from waitkit.testing.strategies import JobBaseError, JobError
 
 
 class Tick(NamedTuple):
@@ -90,8 +91,10 @@ class Record(Cast):
         if isinstance(error.__cause__, ExceptionGroup):
             inputs = [_input(each) for each in error.__cause__.exceptions]
             return f"{type(error).__name__} from group of {inputs}"
-        if isinstance(error, JobError | waitkit.JobCancelledError):
-            return f"{'error' if isinstance(error, JobError) else 'cancelled'} {_input(error)}"
+        if isinstance(error, JobError | JobBaseError):
+            return f"error {_input(error)}"
+        if isinstance(error, waitkit.JobCancelledError):
+            return f"cancelled {_input(error)}"
         return type(error).__name__
 
     def answer(self) -> tuple[object, ...]:
@@ -158,7 +161,7 @@ class Record(Cast):
         self.given = self.inputs()
         if self.tasks:
             await asyncio.sleep(0)  # so that some are done already
-        for number, (at, hops) in enumerate(self.schedule.cancels):
+        for number, (at, hops) in enumerate(self.schedule.caller.cancels):
             loop.call_later(at, cancel, hops, f"cancel {number}")
         self._caller = task
         await self._run_helper()
@@ -168,7 +171,7 @@ class Record(Cast):
     async def _in_scope(self) -> None:
         """The caller, cancelled by a scope around it."""
 
-        async def cancel(at: int, hops: int, message: str) -> None:
+        async def cancel(at: float, hops: int, message: str) -> None:
             await anyio.sleep(at)
             for _ in range(hops):
                 await anyio.lowlevel.checkpoint()
@@ -178,7 +181,7 @@ class Record(Cast):
 
         self.given = self.inputs()
         async with anyio.create_task_group() as others:
-            for number, (at, hops) in enumerate(self.schedule.cancels):
+            for number, (at, hops) in enumerate(self.schedule.caller.cancels):
                 others.start_soon(cancel, at, hops, f"cancel {number}")
             with anyio.CancelScope() as scope:
                 await self._run_helper()
@@ -193,7 +196,7 @@ class Record(Cast):
     async def _run_helper(self) -> None:
         try:
             await self._conduct(self)
-        except (Exception, cancelled_error()) as error:
+        except (Exception, JobBaseError, cancelled_error()) as error:
             self.raised = error
         for each in (self.raised, *self.errors):
             if each is not None:  # or the frames would keep a bare stream
@@ -224,15 +227,10 @@ class Record(Cast):
                 await self._consume(called)
 
     async def _consume(self, stream: waitkit.ResultStream[Any]) -> None:
+        consumer = self.schedule.consumer
         try:
-            async for item in stream:
-                self.delivered.append(self._entry(item))
-                if len(self.delivered) == self.schedule.leaves:
-                    self.broke_off = True
-                    break
-                if self.schedule.pause:
-                    await anyio.sleep(self.schedule.pause)
-                    self.woke_at.append(now())
+            await consumer.run(_Noting(self, stream), into=self.delivered)
+            self.broke_off = len(self.delivered) == consumer.breaks_after
         finally:
             self.timed_out = stream.timed_out
 
@@ -241,9 +239,9 @@ class Record(Cast):
             case "gather_partial":
                 self.partial = answer
                 self.timed_out = answer.timed_out
-                self.delivered = [self._entry(outcome) for outcome in answer.outcomes]
+                self.delivered = [self.entry(outcome) for outcome in answer.outcomes]
             case "first_error" if self.schedule.shape in KEYED:
-                self.delivered = [self._entry(pair) for pair in answer.items()]
+                self.delivered = [self.entry(pair) for pair in answer.items()]
             case "first_error":
                 assert type(answer) is (tuple if self.schedule.shape == "tuple" else list)
                 self.delivered = [("value", value) for value in answer]
@@ -251,15 +249,15 @@ class Record(Cast):
                 if self.schedule.shape == "tuple":
                     assert answer[0] == answer[1]  # the winner's place, then its value
                     answer = answer[1]
-                self.delivered = [self._entry(answer)]
+                self.delivered = [self.entry(answer)]
 
-    def _entry(self, item: Any) -> Entry:
+    def entry(self, item: Any) -> Entry:
         match item:
             case waitkit.Success(value, key, index):
                 assert (key, value) == (self.key(index), index)
                 return "value", index
             case waitkit.Failure(JobError() as error, key, index):
-                assert (key, error.index) == (self.key(index), index)
+                assert (key, error.args) == (self.key(index), (index,))
                 return "error", index
             case waitkit.Cancelled(key, index, reason, started):
                 assert key == self.key(index)
@@ -312,11 +310,24 @@ class Record(Cast):
         return moment in self.schedule.strikes
 
 
+class _Noting(AsyncIterator[Entry]):
+    """A stream as its consumer sees it: entries for items, and a note of when it asks for more."""
+
+    def __init__(self, record: Record, stream: waitkit.ResultStream[Any]) -> None:
+        self._record = record
+        self._stream = stream
+
+    async def __anext__(self) -> Entry:
+        if self._record.delivered and self._record.schedule.consumer.pause:
+            self._record.woke_at.append(now())
+        return self._record.entry(await anext(self._stream))
+
+
 def _input(error: BaseException) -> int:
     found = re.search(r"raised by input (\d+)", "\n".join(getattr(error, "__notes__", ())))
     assert found, f"no note tells which input raised {error!r}"
-    if isinstance(error, JobError):
-        assert error.index == int(found[1])
+    if isinstance(error, JobError | JobBaseError):
+        assert error.args == (int(found[1]),)
     return int(found[1])
 
 

@@ -14,8 +14,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import virtual_time
 import waitkit
-from cast import JobError
 from stream_model import Segment
+from waitkit.testing.strategies import JobError
 
 IfCancelled: TypeAlias = Literal["stops", "cleans up", "fails", "returns"]
 IF_CANCELLED: tuple[IfCancelled, ...] = ("stops", "stops", "cleans up", "fails", "returns")

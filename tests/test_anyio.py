@@ -6,6 +6,7 @@ What holds for scopes on every loop is in test_scopes.py.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 import anyio
@@ -206,3 +207,42 @@ async def test_client_that_goes_away_ends_the_helper_of_its_request(use: str) ->
             await endpoint()
     ledger.check()
     assert ledger.cancelled["query"] == 1
+
+
+# --- no task, and so no scope
+
+
+def drive(coro: Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:
+    """Run a coroutine from callbacks alone, in no task."""
+    loop = asyncio.get_running_loop()
+    outcome = loop.create_future()
+
+    def step(_: object = None) -> None:
+        try:
+            waits_for = coro.send(None)
+        except StopIteration as returned:
+            outcome.set_result(returned.value)
+        except BaseException as error:
+            outcome.set_exception(error)
+        else:
+            waits_for._asyncio_future_blocking = False
+            waits_for.add_done_callback(step)
+
+    loop.call_soon(step)
+    return outcome
+
+
+@pytest.mark.only("asyncio")
+async def test_helper_that_is_awaited_in_no_task_awaits_its_jobs() -> None:
+    """R10, R22: where there is no task there is no scope of anyio, and nothing to be shielded from.
+
+    CPython: test_taskgroups.TestTaskGroup.test_taskgroup_without_parent_task, which is refused.
+    """
+    ledger = Ledger()
+    failure = ValueError("a")
+    jobs = [ledger.job("a", 1, error=failure), ledger.job("b", 99, cleanup=3)]
+    with pytest.raises(ValueError, match="a") as raised:
+        await drive(waitkit.first_error(jobs))
+    assert raised.value is failure
+    ledger.check()
+    assert now() == 4

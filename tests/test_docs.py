@@ -2,66 +2,48 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import linecache
 import re
-import types
-from collections.abc import Iterator
-from itertools import zip_longest
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import held_by
 import pytest
+from sybil import Example
 
 import waitkit
 import waitkit.testing
+from documents import PAGES as SYBIL
+from documents import ROOT, fences_of, page_id, run_all
+from waitkit.testing import strategies
 
-ROOT = Path(__file__).parent.parent
 TRIO = ROOT / "docs" / "guide" / "trio.md"
 TESTING = ROOT / "docs" / "guide" / "testing.md"
-DOCS = sorted((ROOT / "docs").glob("**/*.md"))
+INDEX = ROOT / "docs" / "index.md"
+DOCS = sorted((ROOT / "docs").glob("[!_]*.md")) + sorted((ROOT / "docs").glob("[!_]*/*.md"))
 PAGES = [ROOT / "README.md", *DOCS]
 ALL_TEXTS = [*PAGES, *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"))]
 HELPERS = [name for name in waitkit.__all__ if name[0].islower()]
+DIRECTIVES = {"{eval-rst}", "{literalinclude}", "{timeline}", "{toctree}"}
+LANGUAGES = {"python", "text", "sh"} | DIRECTIVES  # code is in the first, and is run
 
-FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(
+    r"^(?P<fence>```+)(?P<language>\S*)\n(?P<code>.*?)^(?P=fence)$", re.MULTILINE | re.DOTALL
+)
 INLINE_CODE = re.compile(r"`[^`\n]*`")
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 HEADING = re.compile(r"^#+ (?P<title>.+)$", re.MULTILINE)
 RULE = re.compile(r"\bR(?P<number>[1-9][0-9]*)\b")
-
-
-def page_id(page: Path) -> str:
-    return page.relative_to(ROOT).as_posix()
+ENTRY = re.compile(
+    r"^ *\.\. (?:auto(?:function|class|exception)|py:(?:type|data)):: (?P<name>[\w.]+)",
+    re.MULTILINE,
+)
+MODULE = re.compile(r"^ *\.\. (?:currentmodule|automodule):: (?P<name>[\w.]+)", re.MULTILINE)
 
 
 def read(page: Path) -> str:
     return page.read_text(encoding="utf-8")
-
-
-class Block(NamedTuple):
-    """One ``python`` block, and what the page says that it prints."""
-
-    code: str
-    line: int  # of the page, counted from 0, so that a traceback shows the page's own lines
-    output: str
-
-
-def blocks(text: str) -> Iterator[Block]:
-    """The ``python`` blocks of a page; a ``text`` block right behind one is its output."""
-    fences = list(FENCE.finditer(text))
-    for fence, following in zip_longest(fences, fences[1:]):
-        if fence["language"] != "python":
-            continue
-        output = ""
-        if (
-            following is not None
-            and following["language"] == "text"
-            and not text[fence.end() : following.start()].strip()
-        ):
-            output = following["code"]
-        yield Block(fence["code"], text.count("\n", 0, fence.start("code")), output)
 
 
 def prose(text: str) -> str:
@@ -73,20 +55,6 @@ def anchors(text: str) -> set[str]:
     """The anchors of a page's headings, as GitHub and MyST make them."""
     titles = (heading["title"].lower() for heading in HEADING.finditer(FENCE.sub("", text)))
     return {re.sub(r"[^\w\- ]", "", title).replace(" ", "-") for title in titles}
-
-
-async def run_block(block: Block, page: Path, namespace: dict[str, Any]) -> None:
-    """Run a block as a page of an `asyncio` shell would: it may await."""
-    code = compile(
-        "\n" * block.line + block.code,
-        page_id(page),
-        "exec",
-        flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT,
-        dont_inherit=True,
-    )
-    running = types.FunctionType(code, namespace)()
-    if inspect.iscoroutine(running):
-        await running
 
 
 @pytest.mark.only("asyncio")  # which is what the other pages show
@@ -115,44 +83,57 @@ def test_code_of_testing_page_runs_and_prints_what_it_says(
 
     What it prints quotes lines of code: as if the blocks of the page were one file, example.py.
     """
+    document = SYBIL.parse(TESTING)
     namespace: dict[str, Any] = {"__name__": "example"}
     lines: list[str] = []
     monkeypatch.setitem(linecache.cache, "example.py", (0, None, lines, "example.py"))
-    for block in blocks(read(TESTING)):
-        code = "\n" * len(lines) + block.code
-        lines += block.code.splitlines(keepends=True)
-        exec(compile(code, "example.py", "exec", dont_inherit=True), namespace)
-        where = f"{page_id(TESTING)}, block at line {block.line + 1}"
-        assert capsys.readouterr().out == block.output, where
+    for example in document.examples():
+        line = len(lines)
+        lines += example.parsed.source.splitlines(keepends=True)
+        assert example.parsed.run("example.py", line, namespace) is None, "it awaits"
+        check_output(example, capsys)
 
 
 async def check_code(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    namespace: dict[str, Any] = {"__name__": page.stem}
-    for block in blocks(read(page)):
-        await run_block(block, page, namespace)
-        where = f"{page_id(page)}, block at line {block.line + 1}"
-        assert capsys.readouterr().out == block.output, where
+    document = SYBIL.parse(page)
+    document.namespace["__name__"] = page.stem
+    await run_all(document, lambda example: check_output(example, capsys))
+
+
+def check_output(example: Example, capsys: pytest.CaptureFixture[str]) -> None:
+    where = f"{page_id(example.path)}, block at line {example.line}"
+    assert capsys.readouterr().out == example.parsed.output, where
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_no_code_of_page_escapes_the_test(page: Path) -> None:
     """All code stands in blocks that the other tests see, and none in a language not run."""
-    text = read(page)
-    fences = list(FENCE.finditer(text))
-    assert {fence["language"] for fence in fences} <= {"python", "text", "sh"}
-    assert text.count("```") == 2 * len(fences)
+    fences = fences_of(SYBIL.parse(page))
+    assert {fence.lexemes["language"].partition(" ")[0] for fence in fences} <= LANGUAGES
+    assert read(page).count("```") == 2 * len(fences)
+    assert not re.search(r"::\{?code", read(page))
 
 
-@pytest.mark.parametrize("name", waitkit.__all__)
-def test_public_name_occurs_in_docs(name: str) -> None:
-    """Every public name is written about."""
-    assert any(re.search(rf"\b{name}\b", read(page)) for page in DOCS)
+def entries() -> list[str]:
+    """What the reference has an entry for, with its module."""
+    names = []
+    for page in sorted((ROOT / "docs" / "reference").glob("*.md")):
+        text = read(page)
+        modules = {match.start(): match["name"] for match in MODULE.finditer(text)}
+        for entry in ENTRY.finditer(text):
+            module = modules[max(start for start in modules if start < entry.start())]
+            names.append(f"{module}.{entry['name']}")
+    return names
 
 
-@pytest.mark.parametrize("name", waitkit.testing.__all__)
-def test_public_name_of_testing_occurs_on_its_page(name: str) -> None:
-    """The same for the submodule, which has a page of its own."""
-    assert re.search(rf"\b{name}\b", read(TESTING))
+@pytest.mark.parametrize(
+    "module", [waitkit, waitkit.testing, strategies], ids=lambda module: module.__name__
+)
+def test_public_name_has_an_entry_in_the_reference(module: Any) -> None:
+    """Every public name has one entry in the reference, under the name that users import."""
+    prefix = f"{module.__name__}."
+    found = [name for name in entries() if name.rpartition(".")[0] == module.__name__]
+    assert sorted(found) == sorted(prefix + name for name in module.__all__)
 
 
 @pytest.mark.parametrize("page", ALL_TEXTS, ids=page_id)
@@ -162,20 +143,15 @@ def test_page_names_only_what_exists(page: Path) -> None:
     named = set(re.findall(r"(?<![\w/])waitkit\.([A-Za-z_]\w*)", text))
     assert not {name for name in named if name not in (*waitkit.__all__, "testing")}
     named = set(re.findall(r"(?<![\w/])waitkit\.testing\.([A-Za-z_]\w*)", text))
-    assert not {name for name in named if name not in waitkit.testing.__all__}
+    assert not {n for n in named if n not in (*waitkit.testing.__all__, "strategies")}
 
 
 @pytest.mark.parametrize("name", HELPERS)
-def test_page_of_helper_names_every_parameter(name: str) -> None:
-    """A helper's page says what each of its options does; inputs.md has the rest."""
-    reference = ROOT / "docs" / "reference"
-    own = reference / f"{name}.md"
-    page = own if own.exists() else reference / "inputs.md"
-    text = read(page)
-    parameters = inspect.signature(getattr(waitkit, name)).parameters.values()
-    options = {p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
-    assert name in text
-    assert not {option for option in options if f"`{option}`" not in text}
+def test_docstring_of_helper_tells_of_every_parameter(name: str) -> None:
+    """A helper's entry says what each of its parameters does."""
+    helper = getattr(waitkit, name)
+    told = set(re.findall(r"^ +(\w+): ", inspect.getdoc(helper) or "", re.MULTILINE))
+    assert set(inspect.signature(helper).parameters) - {"others"} <= told
 
 
 @pytest.mark.parametrize("page", ALL_TEXTS, ids=page_id)
@@ -193,12 +169,16 @@ def test_relative_links_resolve(page: Path) -> None:
     assert not broken
 
 
-@pytest.mark.parametrize("page", DOCS, ids=page_id)
-def test_index_lists_page(page: Path) -> None:
-    """Every page is reached from the index."""
-    index = ROOT / "docs" / "index.md"
-    linked = {link["target"].partition("#")[0] for link in LINK.finditer(read(index))}
-    assert page == index or page.relative_to(index.parent).as_posix() in linked
+def test_index_reaches_every_page() -> None:
+    """Every page is in the navigation, once; Sphinx sees to it that each entry is a page."""
+    trees = [
+        f.lexemes["source"]
+        for f in fences_of(SYBIL.parse(INDEX))
+        if "toctree" in f.lexemes["language"]
+    ]
+    listed = [line for tree in trees for line in tree.split() if not line.startswith(":")]
+    pages = [page.relative_to(INDEX.parent).with_suffix("").as_posix() for page in DOCS]
+    assert sorted(line for line in listed if line in pages) == sorted({*pages} - {"index"})
 
 
 @pytest.mark.parametrize("title", ["Run it", "Test it"])
@@ -219,8 +199,14 @@ def promised() -> list[int]:
 
 
 def test_promises_have_an_entry_for_every_rule() -> None:
-    """R1 to R33, R50 to R52, R60 and R62 have one entry each, in order."""
-    assert promised() == [*range(1, 34), *range(50, 53), 60, 62]
+    """R1 to R33, R50 to R52 and R60 to R62 have one entry each, in order."""
+    assert promised() == [*range(1, 34), *range(50, 53), *range(60, 63)]
+
+
+@pytest.mark.parametrize("rule", promised())
+def test_promise_is_held_by_a_test(rule: int) -> None:
+    """Each promise has tests that name it, which its page lists."""
+    assert held_by.tests_by_rule()[rule]
 
 
 def test_rules_named_anywhere_are_promised() -> None:

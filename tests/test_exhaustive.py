@@ -17,6 +17,7 @@ from typing import TypeAlias
 import pytest
 
 import oracle
+from borrowing import borrowing, check_that_nobody_has_touched
 from enumerating import (
     Options,
     Played,
@@ -31,12 +32,13 @@ from enumerating import (
     with_jobs,
 )
 from playing import Record, heap_set_aside, play
-from schedules import ASYNC, HELPERS, ITERATORS, KINDS, SIZED, STREAMS, Kind, Schedule, Shape
+from schedules import ASYNC, HELPERS, ITERATORS, KINDS, SIZED, STREAMS, Schedule, Shape
 from virtual_time import ASYNCIO_MODES
+from waitkit.testing.strategies import Consumer, Kind
 
 ONE: tuple[Kind, ...] = ("value",)
 FEW: tuple[Kind, ...] = ("value", "error")
-CLEANUPS: tuple[Kind, ...] = ("value", "slow")
+CLEANUPS: tuple[Kind, ...] = ("value", "slow_cleanup")
 
 HELPERS_AND_LIMITS = [
     (helper, limit)
@@ -175,7 +177,10 @@ def test_every_number_of_items_before_the_consumer_leaves(
         for leaves in range(1, size + 1)
         for delays in weak_orderings(size)
         for played in explore(
-            helper, Schedule(limit=limit, leaves=leaves), delays, every_kind_of(kinds, size)
+            helper,
+            Schedule(limit=limit, consumer=Consumer(breaks_after=leaves)),
+            delays,
+            every_kind_of(kinds, size),
         )
     )
     assert cases == size * count_weak_orderings(size) * len(kinds) ** size
@@ -193,7 +198,7 @@ VARIANTS = {
 
 
 @every_call
-@jobs_of({1: KINDS, 2: KINDS}, {3: KINDS})
+@jobs_of({1: KINDS, 2: KINDS}, {3: KINDS, 4: KINDS})
 def test_the_caller_cancelled_at_every_moment(
     helper: str, limit: int | None, size: int, kinds: tuple[Kind, ...], tally: Tally
 ) -> None:
@@ -260,3 +265,18 @@ def test_a_schedule_that_stands_for_others_goes_as_they_go(
             for others, story in stories.items():
                 schedule = with_jobs(plain, delays, others)
                 assert play(helper, schedule).story() == story, schedule
+
+
+@every_call
+@jobs_of({1: KINDS, 2: (*FEW, "slow_cleanup")}, {2: KINDS, 3: FEW})
+def test_every_way_to_borrow(
+    helper: str, limit: int | None, size: int, kinds: tuple[Kind, ...]
+) -> None:
+    """R1: what is borrowed is left alone, whatever becomes of the call and of the others."""
+    with heap_set_aside():
+        for delays, each in product(weak_orderings(size), product(kinds, repeat=size)):
+            schedule = with_jobs(Schedule(limit=limit, shape="tasks"), delays, each)
+            for chosen in product((False, True), repeat=size):
+                borrowed = [place for place in range(size) if chosen[place]]
+                record = play(helper, schedule, borrowing(borrowed))
+                check_that_nobody_has_touched(record, borrowed)

@@ -22,11 +22,11 @@ from schedules import (
     PROMPT,
     SETTINGS,
     SIZED,
-    Job,
     Schedule,
     schedules,
 )
 from virtual_time import ASYNCIO_MODES, BLOCK_MODES
+from waitkit.testing.strategies import Consumer, Job
 
 every_setting = pytest.mark.parametrize("setting", SETTINGS)
 every_helper = pytest.mark.parametrize("helper", HELPERS)
@@ -49,7 +49,15 @@ def ask_oracle(helper: str, schedule: Schedule) -> Record:
         leaves=True,
     )
 )
-@example(Schedule((Job(1), Job(2), Job(4)), "call_each", limit=1, timeout=20.75, pause=99))
+@example(
+    Schedule(
+        jobs=(Job(1), Job(2), Job(4)),
+        consumer=Consumer(pause=99),
+        shape="call_each",
+        limit=1,
+        timeout=20.75,
+    )
+)
 def test_oracle_agrees_where_jobs_end_one_by_one(
     setting: str, helper: str, schedule: Schedule
 ) -> None:

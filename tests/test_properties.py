@@ -1,12 +1,13 @@
 """The ordering invariants, on drawn schedules: every helper, over all limits and shapes of input.
 
 A failing one is printed as a `Schedule(...)`; `play(helper, Schedule(...))` runs it again. The
-profile `ci` draws 300 a test: `pytest --hypothesis-profile=ci tests/test_properties.py`.
+profile `ci` draws 1,000 a test: `pytest --hypothesis-profile=ci tests/test_properties.py`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 import virtual_time
 import waitkit
+from borrowing import borrowing, check_that_nobody_has_touched
 from playing import Record, play
 from schedules import (
     COLLECTORS,
@@ -33,6 +35,7 @@ from schedules import (
     Schedule,
     schedules,
 )
+from waitkit.testing import strategies
 
 every_helper = pytest.mark.parametrize("helper", HELPERS)
 every_setting = pytest.mark.parametrize("setting", SETTINGS)
@@ -188,7 +191,7 @@ def test_nothing_is_delivered_twice_or_made_up(
 
 @pytest.mark.parametrize("helper", [*FAIL_FAST_STREAMS, "first_error"])
 @every_setting
-@given(schedule=schedules(shapes=STARTED))
+@given(schedule=schedules(kinds=strategies.KINDS, shapes=STARTED))
 def test_the_failure_that_finished_first_is_raised(
     setting: str, helper: str, schedule: Schedule
 ) -> None:
@@ -205,7 +208,9 @@ def test_the_failure_that_finished_first_is_raised(
         assert record.verdict() == f"{how} {index}"
         failed_at = record.ended_at[record.ended.index((how, index))]
         for (_, other), at in zip(record.ended, record.ended_at, strict=True):
-            assert at <= failed_at or schedule.jobs[other].kind == "slow"  # cancelled at once
+            assert (
+                at <= failed_at or schedule.jobs[other].kind == "slow_cleanup"
+            )  # cancelled at once
     else:
         assert record.verdict() is None
         assert len(record.delivered) == record.count
@@ -214,7 +219,7 @@ def test_the_failure_that_finished_first_is_raised(
 @every_setting
 @given(
     helper=st.sampled_from(FAIL_FAST),
-    schedule=schedules(cancels=1, leaves=True),
+    schedule=schedules(kinds=strategies.KINDS, cancels=1, leaves=True),
 )
 def test_no_failure_is_lost(setting: str, helper: str, schedule: Schedule) -> None:
     """R12: every failure is raised, or is on the `waitkit` logger, and just once."""
@@ -222,6 +227,20 @@ def test_no_failure_is_lost(setting: str, helper: str, schedule: Schedule) -> No
     told = Counter(id(error) for error in record.logged)
     told[id(record.raised)] += 1
     assert all(told[id(error)] == 1 for error in record.errors)
+
+
+@pytest.mark.parametrize("helper", [*FAILURES_AS_DATA, "first_success"])
+@every_setting
+@given(schedule=schedules(kinds=("value", "base_error"), shapes=STARTED, timeouts=(None,)))
+def test_what_is_no_exception_ends_the_call(setting: str, helper: str, schedule: Schedule) -> None:
+    """R10, R15, R18: an error that is no `Exception` is never data: it is raised, and bare."""
+    record = play(helper, schedule.on(setting))
+    won = helper == "first_success" and record.delivered
+    if record.errors and not won:
+        assert isinstance(record.raised, strategies.JobBaseError)
+        assert record.raised is record.errors[0]
+    elif record.count:
+        assert record.raised is None
 
 
 # --- 4. the partition
@@ -322,12 +341,30 @@ def test_inputs_taken_never_exceed_what_was_delivered_and_the_buffer(
         assert tick.taken <= tick.delivered + schedule.room()
 
 
+@pytest.mark.parametrize("helper", [name for name in HELPERS if name != "first_completed"])
+@every_setting
+@given(schedule=schedules(shapes=("generator", "async generator"), timeouts=(1.5, 3), leaves=True))
+def test_of_a_source_without_end_no_more_is_taken_than_there_is_room_for(
+    setting: str, helper: str, schedule: Schedule
+) -> None:
+    """R2, R3, R17, R27: a deadline or a consumer who leaves is its end; the rest is left in it."""
+    jobs = [replace(job, delay=job.delay + 1) for job in schedule.jobs or (strategies.Job(),)]
+    limit = schedule.limit or 2
+    schedule = replace(schedule, jobs=tuple(jobs) * 100, limit=limit)
+    record = play(helper, schedule.on(setting))
+    assert record.pulled <= 4 * limit  # three turns of a second each, and what the end cuts off
+    assert not record.running_at_return
+    assert not record.unclosed
+    if schedule.shape in ITERATORS:
+        assert record.left == list(range(record.pulled, record.count))
+
+
 # --- 7. nothing is left
 
 
 @every_helper
 @every_setting
-@given(schedule=schedules(cancels=2, leaves=True, bare=True))
+@given(schedule=schedules(kinds=strategies.KINDS, cancels=2, leaves=True, bare=True))
 def test_nothing_is_left_on_any_exit(setting: str, helper: str, schedule: Schedule) -> None:
     """R22, R27: at the end every job has ended, and every coroutine and the source are closed."""
     record = play(helper, schedule.on(setting))
@@ -343,7 +380,7 @@ def test_nothing_is_left_on_any_exit(setting: str, helper: str, schedule: Schedu
 
 @every_helper
 @every_setting
-@given(schedule=schedules(cancels=2, leaves=True, bare=True))
+@given(schedule=schedules(kinds=strategies.KINDS, cancels=2, leaves=True, bare=True))
 def test_what_is_not_delivered_goes_to_dispose_once(
     setting: str, helper: str, schedule: Schedule
 ) -> None:
@@ -368,7 +405,7 @@ def test_each_job_is_cancelled_once(setting: str, helper: str, schedule: Schedul
 
 @every_helper
 @every_setting
-@given(schedule=schedules(cancels=2, leaves=True, bare=True))
+@given(schedule=schedules(kinds=strategies.KINDS, cancels=2, leaves=True, bare=True))
 def test_the_callers_cancellation_is_neither_swallowed_nor_invented(
     setting: str, helper: str, schedule: Schedule
 ) -> None:
@@ -387,3 +424,17 @@ def test_the_callers_cancellation_is_neither_swallowed_nor_invented(
         decided = record.raised is not None or record.broke_off or helper in RACES
         assert decided or record.returned_at == record.sent_at
         assert not isinstance(record.raised, waitkit.JobCancelledError)
+
+
+# --- 9. what belongs to others
+
+
+@every_helper
+@given(
+    every=st.sampled_from([1, 2]),
+    schedule=schedules(shapes=("tasks",), cancels=1, leaves=True, bare=True),
+)
+def test_what_is_borrowed_is_left_alone(helper: str, every: int, schedule: Schedule) -> None:
+    """R1: however a call ends, what it has borrowed is neither cancelled nor disposed of."""
+    borrowed = range(0, len(schedule.jobs), every)
+    check_that_nobody_has_touched(play(helper, schedule, borrowing(borrowed)), borrowed)

@@ -64,6 +64,13 @@ async def test_limit_is_kept_and_used(helper: str, limit: int, wrap: Callable[[A
     assert idle == []
 
 
+@pytest.mark.parametrize("helper", LIMITED)
+async def test_limit_may_be_of_any_size(helper: str) -> None:
+    """R2: a limit that is more than a list can have is no limit; R3: nor is its buffer."""
+    answer = await run_helper(helper, [value("a")], max_concurrency=10**30)
+    assert "a" in repr(answer)
+
+
 @pytest.mark.parametrize("helper", ALL)
 async def test_inputs_are_taken_when_a_slot_is_free(helper: str) -> None:
     """R2: an iterator is asked for an input only when one of the slots is free for it."""

@@ -28,10 +28,10 @@ from hypothesis.stateful import (
 )
 
 import waitkit
-from cast import JobError
 from schedules import OUTCOME_STREAMS, STREAMS
 from stream_model import StreamModel
 from stream_stage import IF_CANCELLED, IfCancelled, Stage, read_counts
+from waitkit.testing.strategies import JobError
 
 SETTLED = 20  # turns of the loop after which nothing more happens by itself
 
@@ -301,7 +301,7 @@ class StreamMachine(RuleBasedStateMachine):
             case waitkit.Success(number, key, index):
                 how = "value"
             case waitkit.Failure(JobError() as error, key, index):
-                number, how = error.index, "error"
+                number, how = error.args[0], "error"
             case waitkit.Cancelled(key, index, reason="external", started=True):
                 number, how = taken[index], "cancelled"
             case (key, number):

@@ -182,8 +182,8 @@ async def first_error(
             will never be delivered, before this returns: it closes what was opened for nothing.
 
     Returns:
-        The results, in input order: a `dict` for keyed inputs, a `tuple` for a tuple, which may
-        hold different types, else a `list`. Without inputs an empty one, at once.
+        The results in input order. For keyed inputs a `dict`; for a tuple, which may hold different
+        types, a `tuple`; else a `list`. Without inputs an empty one, at once.
 
     Raises:
         BaseException: the first failure of a job, bare: the very object, with a note that names
@@ -274,8 +274,8 @@ async def gather_partial(
             will never be delivered, before this returns: it closes what was opened for nothing.
 
     Returns:
-        A `Partial`: ``results``, ``errors`` and ``cancelled`` by key (the index, where inputs are
-        not keyed), and ``outcomes``, all in input order. Inputs of a sized iterable that never
+        A `Partial` of ``results``, ``errors`` and ``cancelled`` by key (the index, where inputs are
+        not keyed), and of ``outcomes``, all in input order. Inputs of a sized iterable that never
         started are ``Cancelled(started=False)``; those of an iterator are left in it.
 
     Raises:
@@ -312,3 +312,8 @@ async def gather_partial(
     await conduct(crew)
     outcomes = crew.results.finished
     return Partial(tuple([outcomes[index] for index in range(crew.taken)]), crew.timed_out)
+
+
+for _helper in (first_error, gather_partial):
+    _helper.__module__ = "waitkit"  # what tracebacks and docs show is what users import
+del _helper

@@ -198,3 +198,6 @@ def winner(crew: Crew, aws: object) -> Any:
     if crew.keyed or isinstance(aws, tuple):
         return crew.results.key(index), value
     return value
+
+
+first_completed.__module__ = "waitkit"  # what tracebacks and docs show is what users import

@@ -284,3 +284,6 @@ async def first_success(
 def _failures(crew: Crew) -> list[Exception]:
     """The failures so far, in input order."""
     return [failure.error for _, failure in sorted(crew.results.finished.items())]
+
+
+first_success.__module__ = "waitkit"  # what tracebacks and docs show is what users import

@@ -304,8 +304,9 @@ def load(given: Iterable[Any], *, keyed: bool) -> Source:
 
     Costs little for a long list of coroutines: one pass for their types, one for their ids.
     """
-    items = list(given)
+    items: list[Any] = []
     try:
+        items.extend(given)  # what it gives before it raises is closed, too
         if keyed:
             for index, pair in enumerate(items):
                 check_pair(pair, index)
@@ -385,3 +386,8 @@ def _check_iterable(items: object, helper: str, name: str, wanted: str) -> None:
         else:
             hint = ""
         raise TypeError(f"{helper}() takes {wanted} as {name}, not {kind(items)}{hint}")
+
+
+for _helper in (borrowed, keyed, call_each):
+    _helper.__module__ = "waitkit"  # what tracebacks and docs show is what users import
+del _helper

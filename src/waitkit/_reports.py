@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from typing import Any
 
 from ._backends import Job
@@ -69,7 +70,7 @@ class Reporter:
 
     def refusing(self, job: Job, index: int, seconds: float) -> None:
         """Name a job that runs on though it was cancelled (R22)."""
-        logger.warning(
+        _warn(
             "waitkit.%s: %s has not ended %g seconds after it was cancelled: %s",
             self._helper,
             self.name(index),
@@ -80,12 +81,22 @@ class Reporter:
     def _log(self, error: BaseException, message: str, detail: str) -> None:
         # In full: an exception may be false, and would be taken for none.
         exc_info = (type(error), error, error.__traceback__)
-        logger.warning(message, f"waitkit.{self._helper}", detail, exc_info=exc_info)
+        _warn(message, f"waitkit.{self._helper}", detail, exc_info=exc_info)
+
+
+def _warn(message: str, *details: object, exc_info: Any = None) -> None:
+    try:
+        logger.warning(message, *details, exc_info=exc_info)
+    except Exception:  # of a handler: were it to get out here, the call would never end (R22)
+        traceback.print_exc()  # as logging itself does where it can
 
 
 def _has_note(error: BaseException, note: str) -> bool:
-    notes = getattr(error, "__notes__", None)
-    return isinstance(notes, list) and note in notes
+    try:
+        notes = getattr(error, "__notes__", None)
+        return isinstance(notes, list) and note in notes
+    except Exception:  # an exception may forbid this, too
+        return False
 
 
 def _add_note(error: BaseException, note: str) -> None:

@@ -84,7 +84,7 @@ class Roster:
             return True
         try:
             return aw in self.lent
-        except TypeError:  # unhashable, and so no Future
+        except Exception:  # it cannot be hashed or compared, and so is no Future
             return False
 
     def leave(self, job: Job) -> list[int]:

@@ -166,8 +166,7 @@ class Intake:
         lazy = [source for source in self._unread() if source.loaded is None]
         if everything:
             lazy = [source for source in lazy if not source.sized]
-        # The iterators of lists, sets, dicts and ranges know what they have left.
-        return any(not source.sized or length_hint(source.iterator, 1) > 0 for source in lazy)
+        return any(not source.sized or _has_more(source.iterator) for source in lazy)
 
     def stop(self, *, everything: bool) -> Iterator[tuple[Any, Any]]:
         """Take no more; give back (key, awaitable) of the inputs at hand.
@@ -200,6 +199,14 @@ class Intake:
         for source in sources:
             if source.sized and source.iterator is not None and source.make is not None:
                 yield from map(source.make, source.iterator)
+
+
+def _has_more(iterator: object) -> bool:
+    """Whether there may be more: iterators of lists, sets, dicts and ranges know what is left."""
+    try:
+        return length_hint(iterator, 1) > 0
+    except Exception:  # a deadline passes whatever a hint raises
+        return True
 
 
 async def close_iterator(iterator: AsyncIterator[Any]) -> None:

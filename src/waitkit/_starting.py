@@ -7,6 +7,7 @@ Three things hold a start back: no free slot (R2), no room for results that nobo
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Hashable, Iterator, Sized
 from itertools import repeat
 from types import CoroutineType
@@ -20,7 +21,7 @@ from ._reports import Reporter
 from ._roster import Roster, over
 from ._sources import NOTHING, Intake
 
-_UNLIMITED: Final = 1 << 62
+_UNLIMITED: Final = sys.maxsize  # no more fits into `repeat`
 
 
 class _Never:
@@ -59,8 +60,8 @@ class Starter:
         self._finished = finished  # and not delivered
         self._on_failure = on_failure
         self._plain = reporter.keys is None
-        self._limit = policy.max_concurrency or _UNLIMITED
-        self._buffersize = policy.buffersize or _UNLIMITED
+        self._limit = min(policy.max_concurrency or _UNLIMITED, _UNLIMITED)
+        self._buffersize = min(policy.buffersize or _UNLIMITED, _UNLIMITED)
         self._stagger = policy.stagger
         self._seen: set[Hashable] | None = set() if policy.distinct else None
         self.taken = 0  # inputs: the index of the next one

@@ -34,7 +34,7 @@ async def cancel_and_wait(
             until all have stopped.
 
     Returns:
-        The tasks that still run, in input order: an empty list unless ``timeout`` has passed. A
+        The tasks that still run, in input order; an empty list unless ``timeout`` has passed. A
         task that runs on for 10 seconds after its cancel is named on the ``waitkit`` logger too.
 
     Raises:
@@ -180,3 +180,6 @@ class _Stopping:
                     safe_repr(task),
                     PATIENCE,
                 )
+
+
+cancel_and_wait.__module__ = "waitkit"  # what tracebacks and docs show is what users import

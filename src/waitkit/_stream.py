@@ -302,3 +302,6 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
                 source=self,
             )
         abandon(crew)
+
+
+ResultStream.__module__ = "waitkit"  # what tracebacks and docs show is what users import

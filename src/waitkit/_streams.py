@@ -99,7 +99,6 @@ def as_completed_results(
         async with waitkit.as_completed_results(map(fetch, urls), max_concurrency=10) as pages:
             async for page in pages:
                 print(len(page))
-
     """
     return ResultStream(
         _make(
@@ -198,7 +197,6 @@ def as_completed_outcomes(
                         print(key, "failed:", error)
                     case waitkit.Cancelled(key):
                         print(key, "was cancelled")
-
     """
     return ResultStream(
         _make(
@@ -289,7 +287,6 @@ def in_order_results(
         async with waitkit.in_order_results(map(fetch, urls), max_concurrency=10) as pages:
             async for page in pages:
                 print(len(page))
-
     """
     return ResultStream(
         _make(
@@ -381,7 +378,6 @@ def in_order_outcomes(
         async with waitkit.in_order_outcomes(map(fetch, urls), max_concurrency=10) as outcomes:
             async for outcome in outcomes:
                 print(outcome.index, outcome)
-
     """
     return ResultStream(
         _make(
@@ -397,3 +393,8 @@ def in_order_outcomes(
             ordered=True,
         )
     )
+
+
+for _helper in (as_completed_results, as_completed_outcomes, in_order_results, in_order_outcomes):
+    _helper.__module__ = "waitkit"  # what tracebacks and docs show is what users import
+del _helper

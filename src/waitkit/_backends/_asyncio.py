@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import copy_context
 from inspect import isgenerator
-from types import CoroutineType
+from types import CoroutineType, ModuleType
 from typing import Any, ClassVar, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
@@ -174,18 +174,20 @@ class AsyncioBackend:
             self._loop.call_soon_threadsafe(run)
 
 
-def _anyio_shield() -> AbstractContextManager[Any]:
-    """Keep the cancel scopes of anyio from cancelling again at every turn of the loop (R23).
+def _anyio() -> ModuleType | None:
+    """anyio, where cancel scopes of its can be: somebody has imported it, and this is a task."""
+    return None if asyncio.current_task() is None else sys.modules.get("anyio")
 
-    Where nobody has imported anyio there is no such scope, and no need to import it.
-    """
-    anyio = sys.modules.get("anyio")
+
+def _anyio_shield() -> AbstractContextManager[Any]:
+    """Keep the cancel scopes of anyio from cancelling again at every turn of the loop (R23)."""
+    anyio = _anyio()
     return nullcontext() if anyio is None else anyio.CancelScope(shield=True)
 
 
 async def _anyio_checkpoint() -> None:
     """Hear of a cancel scope that was cancelled while the shield was up (R23)."""
-    if sys.modules.get("anyio") is not None:
+    if _anyio() is not None:
         from anyio.lowlevel import checkpoint_if_cancelled
 
         await checkpoint_if_cancelled()

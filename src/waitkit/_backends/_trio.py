@@ -73,7 +73,7 @@ class TrioJob:
         self._done = True
         cancelled = isinstance(error, trio.Cancelled)
         if isinstance(error, BaseExceptionGroup):
-            struck, rest = error.split(trio.Cancelled)
+            struck, rest = _split(error, trio.Cancelled)
             if struck is not None:
                 cancelled, error = True, struck if rest is None else rest
                 self._cancelled = rest is None
@@ -455,15 +455,25 @@ class TrioBackend:
 def _is_exit(error: BaseException) -> bool:
     """Whether it has to get out whatever else happens: asyncio lets it out of the loop (R14)."""
     if isinstance(error, BaseExceptionGroup):
-        return error.subgroup((KeyboardInterrupt, SystemExit)) is not None
+        return _split(error, (KeyboardInterrupt, SystemExit))[0] is not None
     return isinstance(error, KeyboardInterrupt | SystemExit)
+
+
+def _split(
+    group: BaseExceptionGroup[Any], kind: type[BaseException] | tuple[type[BaseException], ...]
+) -> tuple[BaseExceptionGroup[Any] | None, BaseExceptionGroup[Any] | None]:
+    """What of a group is of a kind, and the rest; a group of somebody's own may refuse."""
+    try:
+        return group.split(kind)
+    except Exception:
+        return None, group
 
 
 def _without_frames(error: BaseException, count: int) -> BaseException:
     trace = error.__traceback__
     for _ in range(count):
         trace = trace and trace.tb_next
-    return error.with_traceback(trace)
+    return BaseException.with_traceback(error, trace)  # whatever its own has become
 
 
 @disable_ki_protection

@@ -1,4 +1,4 @@
-"""Tests of async code in virtual time: `sleep(3600)` takes none, and what is left behind is seen.
+"""Tests of async code in virtual time: ``sleep(3600)`` takes none, and what is left behind is seen.
 
 Needs nothing beyond the standard library, and Trio for ``backend="trio"``.
 """
@@ -9,10 +9,12 @@ from ._failures import (
     DeadlockError,
     LeakError,
     LivelockError,
+    MaskedError,
     NeverAwaitedError,
     UnhandledError,
 )
 from ._loop import new_event_loop
+from ._raising import raise_everywhere
 from ._run import run
 
 __all__ = [
@@ -20,9 +22,11 @@ __all__ = [
     "DeadlockError",
     "LeakError",
     "LivelockError",
+    "MaskedError",
     "NeverAwaitedError",
     "UnhandledError",
     "cancel_everywhere",
     "new_event_loop",
+    "raise_everywhere",
     "run",
 ]

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Literal, NamedTuple
+from functools import partial
+from typing import Any, Literal
 
 from ._checks import check_call, checked_coroutine
-from ._failures import CancellationError, Ending
+from ._failures import CancellationError
 from ._loop import VirtualLoop
 from ._on_asyncio import run_on_asyncio
 from ._places import place_raised, task_at
-from ._watching import collecting_only_what_is_new
+from ._striking import Run, Scenario, strike_everywhere
 
 _MESSAGE = "cancelled by waitkit.testing.cancel_everywhere"
-
-
-class _Run(NamedTuple):
-    ending: Ending[Any]
-    ticks: int  # that it had before main ended
-    struck: str | None  # what main was at when it was cancelled; None: it was not
 
 
 def cancel_everywhere(
@@ -60,8 +55,8 @@ def cancel_everywhere(
         BaseException: what the scenario raises when it is not cancelled, with a note that says so.
         TypeError, ValueError, RuntimeError, ModuleNotFoundError: as from `run`.
 
-        All of the errors of this package are `AssertionError`, and say at which tick the scenario
-        was cancelled, out of how many, and where it was. The first failure ends it.
+    All of the errors of this package are `AssertionError`, and say at which tick the scenario was
+    cancelled, out of how many, and where it was. The first failure ends it.
 
     Order: ticks are tried from the first to the last. Runs on asyncio are the same each time; Trio
     shuffles ties, so there each run is one of several that are possible.
@@ -78,71 +73,48 @@ def cancel_everywhere(
     """
     __tracebackhide__ = True
     check_call("cancel_everywhere", make_main, backend)
-    one_run: Callable[[Callable[[], Coroutine[Any, Any, object]], int | None], _Run]
-    one_run = _run_on_trio if backend == "trio" else _run_on_asyncio
-    with collecting_only_what_is_new():
-        ending, ticks, _ = one_run(make_main, None)
-        try:
-            ending.unwrap()
-        except BaseException as error:
-            error.add_note("waitkit.testing.cancel_everywhere: in the run that is not cancelled")
-            raise
-        for tick in range(ticks):
-            # Nothing here holds a run, or what it has dropped would be found in the next.
-            _check(one_run(make_main, tick), f"cancelled at tick {tick + 1} of {ticks}", backend)
-    return ticks + 1
+    run_once = _run_on_trio if backend == "trio" else _run_on_asyncio
+    return strike_everywhere(
+        partial(run_once, make_main),
+        by="cancel_everywhere",
+        untouched="that is not cancelled",
+        headline=_headline,
+        wrong_end=partial(_wrong_end, on_asyncio=backend == "asyncio"),
+        mistake=CancellationError,
+    )
 
 
 cancel_everywhere.__module__ = "waitkit.testing"
 
 
-def _check(run: _Run, when: str, backend: str) -> None:
-    """Raise what is wrong with a run, if anything is."""
-    __tracebackhide__ = True
-    ending = run.ending
-    if ending.interrupted():
-        ending.unwrap()
-    _find_wrong_end(run, on_asyncio=backend == "asyncio")
-    if not ending.findings:
-        return
-    first, *others = ending.findings
-    failure = type(first)(f"{when}, {run.struck or 'when it had ended'}\n{first}")
-    for note in getattr(first, "__notes__", ()):
-        failure.add_note(note)
-    for other in others:
-        failure.add_note(f"and {type(other).__name__}: {other}")
-    failure.__cause__ = first.__cause__ or ending.error
-    raise failure
+def _headline(run: Run, tick: int, ticks: int) -> str:
+    return f"cancelled at tick {tick + 1} of {ticks}, {run.struck or 'when it had ended'}"
 
 
-def _find_wrong_end(run: _Run, *, on_asyncio: bool) -> None:
-    """Add what is wrong with how main has ended, before what is wrong with what it has left.
+def _wrong_end(run: Run, *, on_asyncio: bool) -> str:
+    """What is wrong with how main has ended.
 
-    There are five cases: 1. it hangs, which says it all; 2. it was not cancelled, for it had
-    ended; 3. another error has come out; 4. nothing has come out; 5. a cancellation.
+    There are four cases: 1. it was not cancelled, for it had ended; 2. another error has come out;
+    3. nothing has come out; 4. a cancellation.
     """
     ending, error = run.ending, run.ending.error
-    wrong = ""
-    if ending.hung:
-        return
     if run.struck is None:
         if error is not None:
-            wrong = f"it was not cancelled, and raised {error!r}{place_raised(error)}"
+            return f"it was not cancelled, and raised {error!r}{place_raised(error)}"
     elif error is not None and not isinstance(error, asyncio.CancelledError):
-        wrong = f"the cancellation was turned into {error!r}{place_raised(error)}"
+        return f"the cancellation was turned into {error!r}{place_raised(error)}"
     elif not on_asyncio:
-        return
+        return ""
     elif error is None:
-        wrong = f"the cancellation was swallowed: it returned {ending.value!r}"
+        return f"the cancellation was swallowed: it returned {ending.value!r}"
     elif error.args not in ((_MESSAGE,), ending.thrown):  # where two come at once asyncio drops it
-        wrong = f"the cancellation has lost its message: {error!r} came out{place_raised(error)}"
+        return f"the cancellation has lost its message: {error!r} came out{place_raised(error)}"
     elif ending.cancelling != 1:
-        wrong = f"Task.cancelling() is {ending.cancelling}, not 1: somebody called uncancel()"
-    if wrong:
-        ending.findings.insert(0, CancellationError(wrong))
+        return f"Task.cancelling() is {ending.cancelling}, not 1: somebody called uncancel()"
+    return ""
 
 
-def _run_on_asyncio(make_main: Callable[[], Coroutine[Any, Any, object]], at: int | None) -> _Run:
+def _run_on_asyncio(make_main: Scenario, at: int | None) -> Run:
     loop = VirtualLoop()
     ticks = 0
     struck: str | None = None
@@ -159,10 +131,11 @@ def _run_on_asyncio(make_main: Callable[[], Coroutine[Any, Any, object]], at: in
 
     loop.on_turn = tick
     loop.before_each_step(tick)
-    return _Run(run_on_asyncio(loop, make_main, (), cancelled=at is not None), ticks, struck)
+    struck_by = None if at is None else ()
+    return Run(run_on_asyncio(loop, make_main, (), struck_by=struck_by), ticks, struck)
 
 
-def _run_on_trio(make_main: Callable[[], Coroutine[Any, Any, object]], at: int | None) -> _Run:
+def _run_on_trio(make_main: Scenario, at: int | None) -> Run:
     import trio
 
     from ._on_trio import run_on_trio
@@ -194,4 +167,8 @@ def _run_on_trio(make_main: Callable[[], Coroutine[Any, Any, object]], at: int |
             finally:
                 scope = None
 
-    return _Run(run_on_trio(main, (), on_step=on_step), steps, struck)
+    def on_end() -> None:
+        nonlocal scope, task
+        scope = task = None
+
+    return Run(run_on_trio(main, (), on_step=on_step, on_end=on_end), steps, struck)

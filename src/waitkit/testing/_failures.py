@@ -7,6 +7,8 @@ failed and not for one that broke.
 from __future__ import annotations
 
 import asyncio
+import traceback
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -114,10 +116,31 @@ class CancellationError(AssertionError):
     """
 
 
+class MaskedError(AssertionError):
+    """Another error has come out of a scenario than the one that was raised in it.
+
+    Such as an `AttributeError` in the code that handles failures, which nobody has run before. It
+    is the ``__cause__``. An error that was raised ``from`` the one that was raised in the scenario,
+    or ``from None``, is meant, and a group that holds it as well. Raised by `raise_everywhere`.
+
+    Example::
+
+        async def main():
+            try:
+                connection = await connect()
+            finally:
+                await connection.close()  # there may be none
+
+        with pytest.raises(MaskedError, match="UnboundLocalError"):
+            raise_everywhere(main)
+    """
+
+
 FAILURES: tuple[type[AssertionError], ...] = (
     DeadlockError,
     LivelockError,
     CancellationError,
+    MaskedError,
     LeakError,
     NeverAwaitedError,
     UnhandledError,
@@ -175,6 +198,12 @@ class Ending(Generic[T]):
         if tasks:
             self.find(LeakError(listing("main has ended, and these tasks still run", tasks)))
 
+    def let_go(self, others: Sequence[BaseException]) -> None:
+        """Empty the frames in the tracebacks of what came out, and of other errors."""
+        for error in others if self.error is None else (self.error, *others):
+            for each in chained(error):
+                traceback.clear_frames(each.__traceback__)
+
     def unwrap(self) -> T:
         """Give back what main did, or raise: its own error first, the rest as notes on that."""
         __tracebackhide__ = True
@@ -190,6 +219,26 @@ class Ending(Generic[T]):
             raise error
         finally:
             del error, findings  # the traceback holds this frame
+
+
+def chained(error: BaseException, *, meant: bool = False) -> Iterator[BaseException]:
+    """An error and all that it leads to: causes, members of groups, what was being handled.
+
+    With `meant` the last of these only where ``from`` says that it was thought of.
+    """
+    seen: set[int] = set()
+    coming: list[BaseException | None] = [error]
+    while coming:
+        each = coming.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        coming.append(each.__cause__)
+        if each.__suppress_context__ or not meant:
+            coming.append(each.__context__)
+        if isinstance(each, BaseExceptionGroup):
+            coming.extend(each.exceptions)
 
 
 def listing(title: str, lines: list[str]) -> str:

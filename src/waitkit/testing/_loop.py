@@ -23,6 +23,7 @@ from ._failures import DeadlockError, LivelockError, listing
 from ._places import task_at, tasks_at
 
 MOST_TURNS = 100_000  # while the clock stands still
+PATIENCE = 1_000  # turns, until it moves by as little as it can
 
 
 class _Selector:
@@ -107,6 +108,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
             title = f"the loop has turned {MOST_TURNS:,} times at {self._now:g} s, with these tasks"
             raise LivelockError(listing(title, self._waiting()))
         if timeout == 0:
+            if self._turns_at_now > PATIENCE and not self._ready:
+                # A timer for this very moment, again and again: who has computed when to wake may
+                # be a rounding error early, and counts on a clock that moves meanwhile.
+                self._now += self._clock_resolution
             return
         scheduled = self._scheduled  # type: ignore[attr-defined]
         if timeout is None or scheduled[0].when() == math.inf:
@@ -167,8 +172,8 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     by any loop.
 
     Returns:
-        A new loop, whose clock is at 0 seconds and moves when there is nothing else to do: to the
-        next timer, in no time.
+        A new loop. Its clock is at 0 seconds, and moves when there is nothing else to do; then to
+        the next timer, in no time.
 
     Raises:
         DeadlockError: by what runs the loop, not here: nothing is left to happen.

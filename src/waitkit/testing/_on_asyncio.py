@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
-import traceback
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from typing import Any, TypeVar
 
 from ._checks import checked_coroutine
@@ -45,12 +44,12 @@ def run_on_asyncio(
     main: Callable[..., Coroutine[Any, Any, T]],
     args: tuple[Any, ...],
     *,
-    cancelled: bool = False,
+    struck_by: Sequence[BaseException] | None = None,
 ) -> Ending[T]:
     """Run a main to its end; leave nothing of it, and close the loop.
 
-    With `cancelled`, a cancellation that comes out is what was meant to: it is looked at, and what
-    its traceback holds is let go.
+    With `struck_by`, somebody sees to it that main fails, by a cancellation or by these errors:
+    whatever comes out is looked at, and what its traceback holds is let go.
     """
     __tracebackhide__ = True
     ending: Ending[T] = Ending()
@@ -73,7 +72,7 @@ def run_on_asyncio(
             coro.__qualname__ = name  # type: ignore[attr-defined]  # a coroutine object has it
             spy = Spy(coro)
             task = loop.main = loop.create_task(
-                spy if cancelled else coro, context=contextvars.copy_context()
+                coro if struck_by is None else spy, context=contextvars.copy_context()
             )
             hung: AssertionError | None = None
             try:
@@ -84,11 +83,11 @@ def run_on_asyncio(
                 else:
                     ending.error = error
             ending.cancelling = task.cancelling()
-            if cancelled and isinstance(ending.error, asyncio.CancelledError):
-                ending.thrown = spy.thrown[-1].args if spy.thrown else None
-                _let_go(ending.error)
+            ending.thrown = spy.thrown[-1].args if spy.thrown else None
             loop.main = loop.on_turn = None
             left_then = _end_all(loop, ending)
+            if struck_by is not None:  # a failed task may be held by nothing else
+                ending.let_go(struck_by)
             if hung is not None:
                 ending.find_hung(hung, _what_came(task))
                 ending.findings.insert(0, ending.findings.pop())
@@ -121,13 +120,6 @@ def _at_work(
 def _closes_generator(task: asyncio.Task[Any]) -> bool:
     """Whether the loop itself has made the task: nobody could have awaited it."""
     return type(task.get_coro()).__name__ == "async_generator_athrow"
-
-
-def _let_go(error: BaseException | None) -> None:
-    """Empty the frames in the tracebacks: a failed task may be held by nothing else."""
-    while error is not None:
-        traceback.clear_frames(error.__traceback__)
-        error = error.__context__
 
 
 def _what_came(task: asyncio.Task[Any]) -> str:

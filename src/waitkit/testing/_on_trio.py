@@ -14,7 +14,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -138,6 +138,8 @@ def run_on_trio(
     *,
     on_turn: Callable[[bool], object] | None = None,
     on_step: Callable[[], object] | None = None,
+    on_end: Callable[[], object] | None = None,
+    struck_by: Sequence[BaseException] | None = None,
 ) -> Ending[T]:
     """Run a main to its end; leave nothing of it.
 
@@ -146,6 +148,9 @@ def run_on_trio(
         on_turn: called when a turn of the loop has ended; with whether anything more happens
             before time moves on.
         on_step: called before each step of a task.
+        on_end: called when the run has ended, to let go of its tasks, whose pieces can be loud.
+        struck_by: the errors by which somebody sees to it that main fails. Whatever comes out then
+            is looked at, and what its traceback holds is let go.
     """
     ending: Ending[T] = Ending()
     clock = trio.testing.MockClock(autojump_threshold=0)
@@ -172,8 +177,12 @@ def run_on_trio(
             except BaseException as error:
                 ending.error = error
         watchdog.main = watchdog.scope = None
+        if on_end is not None:
+            on_end()
         if watchdog.error is not None:
             watchdog.error.__traceback__ = None  # it leads to all the tasks there were
+        if struck_by is not None:  # a coroutine may be held by nothing else
+            ending.let_go(struck_by)
         gc.collect()  # what was never awaited says so now
     if ending.interrupted():
         return ending

@@ -13,7 +13,7 @@ import os
 import re
 import traceback
 from collections.abc import Iterable, Iterator
-from types import FrameType
+from types import CoroutineType, FrameType
 from typing import Any
 
 # Frames of these are passed over for those of whoever called them.
@@ -36,9 +36,12 @@ def task_at(task: asyncio.Task[Any]) -> str:
 def coroutine_at(coroutine: object) -> str:
     """Which coroutine it is, and the line that it waits at."""
     if inspect.iscoroutine(coroutine) and inspect.getcoroutinestate(coroutine) == "CORO_CREATED":
-        return f"{_short(coroutine.__qualname__)}, not started yet"
-    frames = list(_frames(coroutine))
+        name = coroutine.__qualname__
+        return f"{name if _was_named(coroutine) else _short(name)}, not started yet"
+    frames = list(frames_of(coroutine))
     own = [frame for frame in frames if not _of_library(frame)]
+    if not own and inspect.iscoroutine(coroutine) and _was_named(coroutine):
+        return coroutine.__qualname__
     if not own:
         return f"{_module(frames[0])}.{_name(frames[0])}" if frames else repr(coroutine)
     name, inner = _name(own[0]), own[-1]
@@ -75,17 +78,24 @@ def _name(frame: FrameType) -> str:
     return _short(frame.f_code.co_qualname)
 
 
+def _was_named(coroutine: CoroutineType[Any, Any, Any]) -> bool:
+    """Whether it goes by another name than its function, as the calls of a fake do."""
+    return " as " in coroutine.__qualname__
+
+
 def _short(qualname: str) -> str:
     return f"{qualname.rpartition('<locals>.')[2]}()"
 
 
-def _frames(awaited: Any) -> Iterator[FrameType]:
+def frames_of(awaited: Any) -> Iterator[FrameType]:
     """The frames of a suspended coroutine, and of what it awaits, down to the innermost."""
     while awaited is not None:
         if type(awaited).__name__ in ("async_generator_asend", "async_generator_athrow"):
             # Only the collector sees the generator behind them (cpython 76991).
             behind = [it for it in gc.get_referents(awaited) if inspect.isasyncgen(it)]
             awaited = behind[0] if behind else None
+        elif type(awaited).__name__ == "coroutine_wrapper":  # what a coroutine's __await__() gives
+            awaited = next(iter(gc.get_referents(awaited)), None)
         for kind, below in (("cr", "cr_await"), ("gi", "gi_yieldfrom"), ("ag", "ag_await")):
             frame = getattr(awaited, f"{kind}_frame", None)
             if frame is not None:

@@ -32,7 +32,7 @@ def run(
     Args:
         main: an async function; it runs in a copy of the caller's context variables.
         *args: its arguments.
-        backend: ``"asyncio"``, or ``"trio"`` for Trio with its `trio.testing.MockClock`.
+        backend: ``"asyncio"``, or ``"trio"`` for Trio with its ``trio.testing.MockClock``.
         debug: asyncio's debug mode. False leaves it as the environment has it.
         eager: asyncio's eager task factory: a task has its first step when it is made.
 
@@ -54,7 +54,7 @@ def run(
             inside ``main``: it needs real I/O, threads, subprocesses or signals (on asyncio).
         ModuleNotFoundError: Trio is asked for, and not installed.
 
-        Of several failures the first in this list is raised, and the others are notes on it.
+    Of several failures the first in this list is raised, and the others are notes on it.
 
     Order: on asyncio that of the callbacks, the same in every run; timers for the same moment go
     off in the order in which they were set. On Trio ties are Trio's to order, and it shuffles them.

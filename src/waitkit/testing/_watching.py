@@ -57,6 +57,13 @@ def watching_coroutines() -> Iterator[Watch]:
             sys.unraisablehook = usual
 
 
+IMMORTAL = 1_000  # more objects than Python 3.12 freezes by itself, when it collects
+
+
+class _Frozen:
+    by_others = False  # who have plans of their own for it; to count it takes a walk through it all
+
+
 @contextmanager
 def collecting_only_what_is_new() -> Iterator[None]:
     """Let the collections in this block look at nothing that was there before it.
@@ -64,7 +71,8 @@ def collecting_only_what_is_new() -> Iterator[None]:
     A collection of all that a test session holds takes longer than most runs. And what a test has
     dropped before a run is none of the run's doing.
     """
-    if gc.get_freeze_count():  # somebody has plans of their own for what is frozen
+    if _Frozen.by_others or gc.get_freeze_count() > IMMORTAL:
+        _Frozen.by_others = True
         gc.collect()
         yield
         return
