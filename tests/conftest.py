@@ -40,6 +40,7 @@ ONLY: dict[str, tuple[str, ...]] = {
     "trio": ("trio",),
     "blocks": virtual_time.BLOCK_MODES,
     "direct": (*virtual_time.ASYNCIO_MODES, "trio"),  # the backends that users have
+    "once": ("default", "trio"),  # once for each of them: what takes its time
 }
 
 

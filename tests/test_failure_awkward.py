@@ -24,6 +24,7 @@ from jobs import (
 )
 
 
+@pytest.mark.only("once")
 @pytest.mark.parametrize("name", ["first_error", "as_completed_results"])
 async def test_ten_thousand_failures_in_one_tick(
     name: str, caplog: pytest.LogCaptureFixture
@@ -39,6 +40,7 @@ async def test_ten_thousand_failures_in_one_tick(
     assert unshuffled(told, key=lambda error: error.args) == errors
 
 
+@pytest.mark.only("once")
 async def test_ten_thousand_failures_in_one_tick_as_data() -> None:
     """R15, R16: where failures are data, each is one, in input order."""
     waiting = [future() for _ in range(10_000)]
@@ -48,6 +50,7 @@ async def test_ten_thousand_failures_in_one_tick_as_data() -> None:
     assert list(partial.errors.values()) == errors
 
 
+@pytest.mark.only("once")
 async def test_ten_thousand_failures_in_one_tick_lose_a_race() -> None:
     """R18: the group of a race holds them all, in input order."""
     waiting = [future() for _ in range(10_000)]

@@ -46,6 +46,7 @@ async def failing(index: int) -> None:
     raise Broken(index)
 
 
+@pytest.mark.only("once")
 @pytest.mark.parametrize(
     "helper", ["in_order_results", "as_completed_outcomes", "in_order_outcomes", "first_completed"]
 )
@@ -63,6 +64,7 @@ async def test_ten_thousand_futures_fail_in_one_tick(
     assert unshuffled(told, key=lambda error: error.args) == errors
 
 
+@pytest.mark.only("direct")
 @pytest.mark.parametrize("limit", [None, 100])
 @pytest.mark.parametrize("helper", HELPERS)
 async def test_jobs_fail_in_their_first_step(

@@ -311,7 +311,8 @@ async def gather_partial(
     )
     await conduct(crew)
     outcomes = crew.results.finished
-    return Partial(tuple([outcomes[index] for index in range(crew.taken)]), crew.timed_out)
+    # The crew keeps none of them: a failure's traceback may lead to this frame (R30).
+    return Partial(tuple([outcomes.pop(index) for index in range(crew.taken)]), crew.timed_out)
 
 
 for _helper in (first_error, gather_partial):

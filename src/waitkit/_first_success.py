@@ -270,20 +270,24 @@ async def first_success(
     try:
         await conduct(crew)
     except DeadlineError as error:
-        if crew.timed_out and (failures := _failures(crew)):
-            raise error from ExceptionGroup(
-                f"failures before the deadline: {len(failures)}", failures
-            )
+        if crew.timed_out and crew.results.finished:
+            raise error from _group("failures before the deadline: {}", crew)
         raise
     if crew.results.winner is None and crew.taken:
-        failures = _failures(crew)
-        raise ExceptionGroup(f"no job succeeded, of {len(failures)}", failures)
+        raise _group("no job succeeded, of {}", crew)
     return winner(crew, aws)
 
 
-def _failures(crew: Crew) -> list[Exception]:
-    """The failures so far, in input order."""
-    return [failure.error for _, failure in sorted(crew.results.finished.items())]
+def _group(message: str, crew: Crew) -> ExceptionGroup[Exception]:
+    """The failures so far, in input order; the crew keeps none of them.
+
+    From Python 3.14 on the traceback of a job that fails in its eager first step leads to the
+    frame of the call, which would hold the failure in a cycle (R30).
+    """
+    finished = crew.results.finished
+    failures = [failure.error for _, failure in sorted(finished.items())]
+    finished.clear()
+    return ExceptionGroup(message.format(len(failures)), failures)
 
 
 first_success.__module__ = "waitkit"  # what tracebacks and docs show is what users import

@@ -20,6 +20,7 @@ from typing import Any
 from ._places import place
 
 _NEVER_AWAITED = re.compile(r"(coroutine .*) was never awaited")
+_ORIGIN = re.compile(r'File "(.*)", line (\d+), in ')  # from 3.14 on only the text tells where
 
 
 @dataclass
@@ -41,8 +42,8 @@ def watching_coroutines() -> Iterator[Watch]:
         if told is None or not isinstance(unraisable.exc_value, RuntimeWarning):
             usual(unraisable)
             return
-        origin = getattr(unraisable.object, "cr_origin", None)
-        made = f", made at {place(*origin[0][:2])}" if origin else ""
+        origins = _ORIGIN.findall(str(unraisable.exc_value))
+        made = f", made at {place(origins[-1][0], int(origins[-1][1]))}" if origins else ""
         watch.found.append(told[1] + made)
 
     depth = sys.get_coroutine_origin_tracking_depth()
