@@ -27,7 +27,6 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_inventories"]
 nitpicky = True
-suppress_warnings = ["toc.not_readable", "myst.xref_missing"]  # until all pages are there
 # What stands in single backticks in a docstring is a name, and a link to it.
 default_role = "py:obj"
 highlight_language = "python"
