@@ -64,6 +64,14 @@ def planted(session: nox.Session) -> None:
     session.run("python", "tests/planted_bugs.py", *session.posargs)
 
 
+@nox.session(python="3.13")
+def mutation(session: nox.Session) -> None:
+    """Change one thing in the engine at a time: a test has to fail; arguments go to the script."""
+    install_group(session, "mutation")
+    session.install("-e", ".[test]")
+    session.run("python", "tests/mutation.py", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style, and the spelling."""

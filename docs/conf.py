@@ -65,3 +65,4 @@ html_theme_options = {
     "top_of_page_buttons": [],
 }
 pygments_style = "a11y-high-contrast-light"
+pygments_dark_style = "a11y-high-contrast-dark"
