@@ -39,6 +39,7 @@ from waitkit.testing.strategies import Consumer, Kind
 ONE: tuple[Kind, ...] = ("value",)
 FEW: tuple[Kind, ...] = ("value", "error")
 CLEANUPS: tuple[Kind, ...] = ("value", "slow_cleanup")
+SOME: tuple[Kind, ...] = ("value", "error", "slow_cleanup")
 
 HELPERS_AND_LIMITS = [
     (helper, limit)
@@ -198,7 +199,7 @@ VARIANTS = {
 
 
 @every_call
-@jobs_of({1: KINDS, 2: KINDS}, {3: KINDS, 4: KINDS})
+@jobs_of({1: KINDS, 2: KINDS}, {3: KINDS, 4: SOME})
 def test_the_caller_cancelled_at_every_moment(
     helper: str, limit: int | None, size: int, kinds: tuple[Kind, ...], tally: Tally
 ) -> None:
