@@ -68,6 +68,7 @@ def planted(session: nox.Session) -> None:
 def mutation(session: nox.Session) -> None:
     """Change one thing in the engine at a time: a test has to fail; arguments go to the script."""
     install_group(session, "mutation")
+    install_group(session, "types")
     session.install("-e", ".[test]")
     session.run("python", "tests/mutation.py", *session.posargs)
 

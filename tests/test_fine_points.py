@@ -125,13 +125,168 @@ async def test_borrowed_and_plain_and_not_taken_is_left_alone() -> None:
 
 
 @pytest.mark.only("asyncio")
-async def test_same_future_twice_takes_two_slots() -> None:
-    """R2, R4: each place of a Future counts against the limit."""
+async def test_same_future_thrice_takes_three_slots() -> None:
+    """R2, R4: each place of a Future counts against the limit, and is one of those that run."""
     gauge = Gauge()
     shared: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    at(2, shared.set_result, "shared")
-    given: list[Any] = [shared, shared, gauge.job("c", 1), gauge.job("d", 1)]
-    async with waitkit.in_order_results(given, max_concurrency=3) as stream:
-        await anyio.sleep(0.5)
+    at(9, shared.set_result, "shared")
+    given: list[Any] = [shared, shared, shared, *(gauge.job(name, 2) for name in "cde")]
+    async with waitkit.as_completed_results(given, max_concurrency=4, buffersize=6) as stream:
+        await anyio.sleep(1)
         assert gauge.started == ["c"]
-        assert [item async for item in stream] == ["shared", "shared", "c", "d"]
+        assert ": 4 running, " in repr(stream)
+        await anyio.sleep(2)
+        assert gauge.started == ["c", "d"]
+        await anyio.sleep(2)
+        assert gauge.started == ["c", "d", "e"]
+        assert [item async for item in stream] == ["c", "d", "e", "shared", "shared", "shared"]
+
+
+async def test_what_has_no_hash_and_was_not_taken_is_cut_off() -> None:
+    """R1, R17: an awaitable that cannot be in a set is an input like any other."""
+
+    class Unhashable:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __await__(self) -> Any:
+            return never().__await__()
+
+    given: list[Any] = [never(), Unhashable()]
+    partial = await waitkit.gather_partial(given, max_concurrency=1, timeout=1)
+    assert partial.cancelled == (0, 1)
+
+
+@pytest.mark.only("asyncio")
+@pytest.mark.parametrize("helper", ["gather_partial", "first_error", "as_completed_results"])
+async def test_reader_of_a_source_that_is_cancelled_from_elsewhere(helper: str) -> None:
+    """R13, R28: the end of the inputs that it is must not pass for all of them."""
+
+    async def source() -> AsyncIterator[Any]:
+        yield value(1)
+        reader = asyncio.current_task()
+        assert reader is not None
+        reader.cancel()
+        await anyio.sleep(1)
+
+    with pytest.raises(waitkit.JobCancelledError) as caught:
+        await run_helper(helper, source())
+    assert str(caught.value) == "the task that reads the source was cancelled from elsewhere"
+
+
+@pytest.mark.only("asyncio")
+async def test_dispose_that_asks_the_program_to_stop() -> None:
+    """R14, R29: it comes out, when the winner, whom nobody gets then, is disposed of too."""
+
+    class Stop(BaseException):
+        pass
+
+    disposed: list[str] = []
+
+    def dispose(result: str) -> None:
+        disposed.append(result)
+        if result == "late":
+            raise Stop
+
+    with pytest.raises(Stop):
+        await waitkit.first_completed([value("winner", 1), value("late", 1)], dispose=dispose)
+    assert disposed == ["late", "winner"]
+
+
+@pytest.mark.only("asyncio")
+async def test_job_cancelled_error_names_the_input() -> None:
+    """R11, R13: the message tells which job it was, by its key too."""
+    task = asyncio.create_task(never())
+    at(1, task.cancel)
+    with pytest.raises(waitkit.JobCancelledError) as caught:
+        await waitkit.first_error({"a": task})
+    assert str(caught.value) == "input 0 (key 'a') was cancelled from elsewhere"
+
+
+@pytest.mark.only("asyncio")
+async def test_winner_is_disposed_of_if_the_caller_is_cancelled_during_a_disposal() -> None:
+    """R29: cancelled before it is handed over, the winner too goes to `dispose`."""
+    disposed: list[str] = []
+
+    async def dispose(result: str) -> None:
+        await anyio.sleep(1)
+        disposed.append(result)
+
+    async def race() -> None:
+        await waitkit.first_completed([value("winner", 1), value("late", 1)], dispose=dispose)
+
+    caller = asyncio.create_task(race())
+    await anyio.sleep(1.5)
+    caller.cancel()
+    await asyncio.wait([caller])
+    assert caller.cancelled()
+    assert disposed == ["late", "winner"]
+
+
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_drain_makes_no_call_that_was_not_made(helper: str) -> None:
+    """R26: calls that were not taken are left unmade."""
+    called: list[int] = []
+
+    async def work(number: int) -> int:
+        return await value(number, 1)
+
+    def call(number: int) -> Any:
+        called.append(number)
+        return work(number)
+
+    calls = waitkit.call_each(call, [1, 2, 3])
+    async with getattr(waitkit, helper)(calls, max_concurrency=1) as stream:
+        await settle()
+        stream.drain()
+        assert len([item async for item in stream]) == 1
+    assert called == [1]
+
+
+@pytest.mark.only("asyncio")
+async def test_job_that_has_another_task_close_its_stream_is_cancelled() -> None:
+    """R22, R26: also where that comes in its first step, before the stream knows of the job."""
+    closing: list[asyncio.Task[None]] = []
+
+    async def job() -> None:
+        closing.append(asyncio.create_task(stream.aclose()))
+        await never()
+
+    stream: waitkit.ResultStream[None] = waitkit.as_completed_results([job()])
+    async with stream:
+        await settle(10)
+        assert closing[0].done()
+
+
+@pytest.mark.only("asyncio")
+async def test_job_that_has_closed_its_stream_is_cancelled_by_who_leaves_the_block() -> None:
+    """R22, R26: it is spared its own close, and nobody else's."""
+    ended: list[str] = []
+
+    async def job() -> None:
+        await stream.aclose()
+        try:
+            await never()
+        finally:
+            ended.append("job")
+
+    stream: waitkit.ResultStream[None] = waitkit.as_completed_results([job()])
+    async with stream:
+        await settle(10)
+        assert not ended
+    assert ended == ["job"]
+
+
+@pytest.mark.parametrize("helper", ["gather_partial", "as_completed_outcomes"])
+async def test_sized_source_that_raises_when_its_rest_is_given_up(helper: str) -> None:
+    """R17, R28: at the deadline the calls that are left are counted, and the source may fail."""
+    broken = OSError("broken")
+
+    class Items(list[int]):
+        def __iter__(self) -> Any:
+            yield 1
+            raise broken
+
+    calls = waitkit.call_each(lambda _: never(), Items([1, 2]))
+    with pytest.raises(OSError, match="broken") as caught:
+        await run_helper(helper, calls, max_concurrency=1, timeout=1)
+    assert caught.value is broken
