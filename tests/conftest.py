@@ -20,7 +20,7 @@ from hypothesis import Phase, settings
 import virtual_time
 
 # These answer the same each time; the long one goes looking for what nobody has seen.
-settings.register_profile("default", max_examples=50, deadline=None, derandomize=True)
+settings.register_profile("default", max_examples=25, deadline=None, derandomize=True)
 settings.register_profile("ci", max_examples=1_000, deadline=None, derandomize=True)
 settings.register_profile("long", max_examples=100_000, deadline=None)
 # Where the tests are to fail on bugs put in on purpose: nobody reads the example.

@@ -248,7 +248,7 @@ def strike(helper: str, schedule: Schedule, options: Options, times: int, tally:
 
 
 @every_call
-@jobs_of({1: KINDS, 2: KINDS}, {3: KINDS})
+@jobs_of({1: KINDS, 2: CLEANUPS}, {2: KINDS, 3: KINDS})
 def test_a_schedule_that_stands_for_others_goes_as_they_go(
     helper: str, limit: int | None, size: int, kinds: tuple[Kind, ...]
 ) -> None:

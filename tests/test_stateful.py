@@ -394,7 +394,7 @@ class StreamMachine(RuleBasedStateMachine):
 def test_stream_does_as_the_model_does(helper: str) -> None:
     """R2, R3, R7-R13, R22-R24, R26, R27, R29: whatever is done to a stream, in any order."""
     machine = type(f"Machine_{helper}", (StreamMachine,), {"helper": helper})
-    examples = 4 * settings().max_examples
+    examples = 8 * settings().max_examples
     run_state_machine_as_test(
         machine, settings=settings(max_examples=examples, stateful_step_count=40)
     )

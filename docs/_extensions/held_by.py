@@ -10,6 +10,7 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ def rules_in(text: str) -> set[int]:
     return found
 
 
+@cache
 def tests_by_rule() -> dict[int, dict[str, list[str]]]:
     """For each rule the tests that name it, under the files that they stand in."""
     tests: dict[int, dict[str, list[str]]] = defaultdict(dict)
