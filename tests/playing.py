@@ -370,7 +370,7 @@ def play(helper: str, schedule: Schedule, conduct: Conduct = Record.call_helper)
     logger, handler = logging.getLogger("waitkit"), _Collecting(record)
     logger.addHandler(handler)
     propagate, logger.propagate = logger.propagate, False  # thousands of lines otherwise
-    if not _Heap.set_aside and next(_plays) % 100:
+    if not _Heap.set_aside and next(_plays) % 500:
         gc.freeze()  # so that the collection that ends a run is of what that run has made
     try:
         with warnings.catch_warnings(record=True) as warned:

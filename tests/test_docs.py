@@ -16,6 +16,7 @@ import waitkit
 import waitkit.testing
 from documents import PAGES as SYBIL
 from documents import ROOT, fences_of, page_id, run_all
+from playing import heap_set_aside
 from waitkit.testing import strategies
 
 TRIO = ROOT / "docs" / "guide" / "trio.md"
@@ -87,11 +88,12 @@ def test_code_of_testing_page_runs_and_prints_what_it_says(
     namespace: dict[str, Any] = {"__name__": "example"}
     lines: list[str] = []
     monkeypatch.setitem(linecache.cache, "example.py", (0, None, lines, "example.py"))
-    for example in document.examples():
-        line = len(lines)
-        lines += example.parsed.source.splitlines(keepends=True)
-        assert example.parsed.run("example.py", line, namespace) is None, "it awaits"
-        check_output(example, capsys)
+    with heap_set_aside():
+        for example in document.examples():
+            line = len(lines)
+            lines += example.parsed.source.splitlines(keepends=True)
+            assert example.parsed.run("example.py", line, namespace) is None, "it awaits"
+            check_output(example, capsys)
 
 
 async def check_code(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
