@@ -252,6 +252,8 @@ def _passes(item: pytest.Item) -> bool:
 
 def _watch(items: list[pytest.Item]) -> dict[str, Any]:
     """Run tests, and find out which functions of the package each of them runs."""
+    if sys.version_info < (3, 12):
+        raise RuntimeError("needs sys.monitoring, which Python 3.12 has")
     package = str(PACKAGE) + os.sep
     seen: set[tuple[str, str]] = set()
 
