@@ -10,12 +10,9 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import functools
 import gc
-import importlib.metadata
-import sys
 import tracemalloc
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
@@ -23,8 +20,6 @@ from typing import Any
 import ratios
 from peers_adapters import COLLECTORS, STREAMS, Call, Collector, Stream, aiometer_amap
 from peers_situations import show_behaviour
-
-import waitkit
 
 
 def trivial(count: int) -> Iterator[Call]:
@@ -104,19 +99,6 @@ PARTS: dict[str, Callable[[int], None]] = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)}")
-    parser.add_argument("--rounds", type=int, default=9, help="paired rounds, 9 by default")
-    chosen = parser.parse_args()
-    if unknown := set(chosen.parts) - set(PARTS):
-        parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    names = ("anyio", "aiotools", "quattro", "aiometer", "aiostream", "trio")
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
-    print(f"waitkit {waitkit.__version__}, Python {sys.version.split()[0]}, {versions}")
-    for name in chosen.parts or PARTS:
-        PARTS[name](chosen.rounds)
-
-
 if __name__ == "__main__":
-    main()
+    others = ("anyio", "aiotools", "quattro", "aiometer", "aiostream", "trio")
+    ratios.main(__doc__, PARTS, *others)

@@ -26,6 +26,7 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from importlib.metadata import version
 from typing import Any, TypeAlias
 
 import waitkit
@@ -302,17 +303,19 @@ PARTS: dict[str, Callable[[int], None]] = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)}")
+def main(doc: str | None, parts: dict[str, Callable[[int], None]], *others: str) -> None:
+    """Measure the parts that the command line names; tell of the versions of others, too."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0] if doc else None)
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(parts)}")
     parser.add_argument("--rounds", type=int, default=9, help="paired rounds, 9 by default")
     chosen = parser.parse_args()
-    if unknown := set(chosen.parts) - set(PARTS):
+    if unknown := set(chosen.parts) - set(parts):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    print(f"waitkit {waitkit.__version__}, Python {sys.version.split()[0]}")
-    for name in chosen.parts or PARTS:
-        PARTS[name](chosen.rounds)
+    versions = [f"Python {sys.version.split()[0]}", *(f"{name} {version(name)}" for name in others)]
+    print(f"waitkit {waitkit.__version__}, {', '.join(versions)}")
+    for name in chosen.parts or parts:
+        parts[name](chosen.rounds)
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, PARTS)

@@ -65,14 +65,13 @@ async def test_ten_thousand_futures_fail_in_one_tick(
 
 
 @pytest.mark.only("direct")
-@pytest.mark.parametrize("limit", [None, 100])
-@pytest.mark.parametrize("helper", HELPERS)
+@pytest.mark.parametrize(
+    ("helper", "limit"), [*((name, None) for name in HELPERS), *((name, 100) for name in LIMITED)]
+)
 async def test_jobs_fail_in_their_first_step(
     helper: str, limit: int | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     """R8, R10, R15: each failure is told of once; eager jobs, too, end one after the other."""
-    if limit is not None and helper not in LIMITED:
-        return
     options = {} if limit is None else {"max_concurrency": limit}
     jobs = [failing(index) for index in range(BEYOND_THE_STACK)]
     told = await all_failures(helper, jobs, caplog, **options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
+from itertools import product
 from typing import Any
 
 import anyio
@@ -144,14 +145,14 @@ def makers_for(helper: str, gauge: Gauge, count: int) -> Makers:
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-@pytest.mark.parametrize("limit", [None, 1, 2])
-@pytest.mark.parametrize("helper", HELPERS)
+@pytest.mark.parametrize(
+    ("helper", "limit"),
+    [*((name, None) for name in HELPERS), *product(LIMITED, (1, 2))],
+)
 async def test_source_that_raises_at_any_item_ends_the_call(
     helper: str, limit: int | None, kind: str
 ) -> None:
     """R28: the very error comes out, behind 0 to 3 inputs, when every job has ended."""
-    if limit is not None and helper not in LIMITED:
-        return
     options = {} if limit is None else {"max_concurrency": limit}
     for count in range(4):
         gauge, error = Gauge(), Trouble(count)

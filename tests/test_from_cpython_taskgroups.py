@@ -19,6 +19,7 @@ import pytest
 
 import virtual_time
 import waitkit
+from cancelling import current_task
 from jobs import (
     FAIL_FAST,
     RESULT_STREAMS,
@@ -44,12 +45,6 @@ class Mine(Exception):
 
 class Base(BaseException):
     pass
-
-
-def cancelling() -> int:
-    task = asyncio.current_task()
-    assert task is not None
-    return task.cancelling()
 
 
 async def test_results_are_there_when_all_have_ended() -> None:
@@ -203,7 +198,7 @@ async def test_error_leaves_no_count_of_cancellations(name: str) -> None:
     """
     with pytest.raises(RuntimeError):
         await run_helper(name, [fail(RuntimeError(), 0.0), never()])
-    assert cancelling() == 0
+    assert current_task().cancelling() == 0
     await asyncio.sleep(0)
 
 
@@ -224,13 +219,13 @@ async def test_group_around_that_fails_in_the_same_turn(
             try:
                 await run_helper(name, [fail(inner, 0.0), never()])
             finally:
-                assert cancelling() == 1
+                assert current_task().cancelling() == 1
 
     with pytest.raises(ExceptionGroup) as caught:
         await block()
     assert caught.value.exceptions == (outer,)
     assert logged(caplog) in ([], [inner])  # an eager group fails first
-    assert cancelling() == 0
+    assert current_task().cancelling() == 0
 
 
 # --- jobs that start jobs

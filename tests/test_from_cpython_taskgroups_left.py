@@ -14,6 +14,7 @@ import anyio
 import pytest
 
 import waitkit
+from cancelling import current_task
 from jobs import (
     FAIL_FAST,
     HELPERS,
@@ -37,12 +38,6 @@ class Mine(Exception):
 
 class Base(BaseException):
     pass
-
-
-def cancelling() -> int:
-    task = asyncio.current_task()
-    assert task is not None
-    return task.cancelling()
 
 
 # --- the caller's cancellation
@@ -193,7 +188,7 @@ async def test_error_and_cancellation_in_one_turn(
         try:
             await run_helper(name, [job(), asyncio.sleep(1)])
         finally:
-            counts.append(cancelling())
+            counts.append(current_task().cancelling())
 
     caller = asyncio.create_task(inner())
     await begun

@@ -117,14 +117,13 @@ def test_raise_everywhere_counts_the_sleeps_of_all_tasks(backend: Backend) -> No
 
 
 @on_both
-@pytest.mark.parametrize("limit", [None, 2])
-@pytest.mark.parametrize("name", HELPERS)
+@pytest.mark.parametrize(
+    ("name", "limit"), [*((name, None) for name in HELPERS), *((name, 2) for name in LIMITED)]
+)
 def test_raise_everywhere_holds_what_each_helper_promises(
     name: str, limit: int | None, backend: Backend, caplog: pytest.LogCaptureFixture
 ) -> None:
     """R10, R22: a failure is raised bare, cancels the others at once, and outlives them all."""
-    if limit is not None and name not in LIMITED:
-        pytest.skip("takes no limit")
     options = {} if limit is None else {"max_concurrency": limit}
     failures = 0
 
