@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from _pytest.runner import runtestprotocol
+from _pytest.warnings import catch_warnings_for_item
 
 import waitkit
 from mutants import (
@@ -245,7 +246,8 @@ def _is_run(item: pytest.Item) -> bool:
 
 
 def _passes(item: pytest.Item) -> bool:
-    reports = runtestprotocol(item, log=False, nextitem=None)
+    with catch_warnings_for_item(item.config, item.ihook, when="runtest", item=item):
+        reports = runtestprotocol(item, log=False, nextitem=None)
     gc.freeze()  # as conftest.py does after each test
     return not any(report.failed for report in reports)
 
@@ -313,12 +315,16 @@ class Types:
 def judge(verdicts: list[Verdict]) -> int:
     """Hold the survivors against the list, and tell how many mutants were killed."""
     survivors = [verdict for verdict in verdicts if not verdict.killer]
+    listed = listed_survivors()
     with tempfile.TemporaryDirectory() as workplace:
         types = Types(pathlib.Path(workplace))
-        left = {verdict.place for verdict in survivors if not types.see(verdict.mutant)}
+        left = {
+            verdict.place
+            for verdict in survivors
+            if verdict.place in listed or not types.see(verdict.mutant)
+        }
     by_tests = len(verdicts) - len(survivors)
     killed = len(verdicts) - sum(verdict.place in left for verdict in survivors)
-    listed = listed_survivors()
     unlisted = left - set(listed)
     for place in sorted(unlisted):
         _say(f"{place.file} {place.function}:\n  - {place.old}\n  + {place.new}")
@@ -334,6 +340,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=30, help="of tests for a mutant")
     options = parser.parse_args()
     os.chdir(ROOT)  # where mutmut looks for its configuration
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, where this is in background
     mutation = Mutation(list(options.files), options.workers, options.seconds)
     arguments = ["-n", "0", "-q", "--tb=native", "-p", "no:cacheprovider"]
     pytest.main([*arguments, "--hypothesis-profile=mutation", "tests"], plugins=[mutation])

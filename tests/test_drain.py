@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import nullcontext
 from itertools import count
 from typing import Any
@@ -282,6 +282,59 @@ async def test_job_that_closes_is_not_cancelled_by_one_that_closes_after_it(help
     assert sorted(closed) == ["a", "b", "c"]
 
 
+@pytest.mark.only("asyncio")  # on Trio the first one is cancelled with the others
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_jobs_that_close_their_stream_go_on_together(helper: str) -> None:
+    """R26: none of them waits for what another one does after that, or for its end."""
+    together = asyncio.Barrier(2)
+
+    async def first() -> None:
+        await anyio.sleep(1)
+        await stream.aclose()
+        await together.wait()
+
+    async def second() -> None:
+        try:
+            await never()
+        finally:
+            await stream.aclose()
+            await together.wait()
+
+    stream = make(helper, [first(), second()])
+    async with stream:
+        assert await rest(stream) == []
+    assert now() == 1
+
+
+@pytest.mark.only("asyncio")  # on Trio the first one is cancelled with the others
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_job_that_closes_again_waits_for_one_that_has_closed_and_works_on(
+    helper: str,
+) -> None:
+    """R26: jobs do not wait for each other while they close, but for what one does after that."""
+    ends: dict[str, list[float]] = {"first": [], "second": []}
+
+    async def first() -> None:
+        await anyio.sleep(1)
+        await stream.aclose()
+        ends["first"].append(now())
+        await anyio.sleep(5)
+
+    async def second() -> None:
+        try:
+            await never()
+        finally:
+            for _ in range(2):
+                await stream.aclose()
+                ends["second"].append(now())
+                await anyio.sleep(1)
+
+    stream = make(helper, [first(), second()])
+    async with stream:
+        assert await rest(stream) == []
+    assert ends == {"first": [1], "second": [1, 6]}
+
+
 @pytest.mark.only("asyncio")
 @pytest.mark.parametrize("helper", STREAMS)
 async def test_job_closes_the_stream_that_a_bare_loop_waits_on(helper: str) -> None:
@@ -314,6 +367,26 @@ async def test_job_closes_its_stream_in_its_first_step(helper: str) -> None:
         assert await rest(stream) == []
     assert ran == ["closer"]
     assert gauge.started == []
+
+
+@pytest.mark.only("asyncio")
+@pytest.mark.parametrize("helper", STREAMS)
+async def test_stream_that_is_closed_while_it_takes_an_input_cancels_that_too(helper: str) -> None:
+    """R22, R26: what the source gives last is cancelled as well, and not waited for to its end."""
+    gauge = Gauge()
+    closing: list[asyncio.Task[None]] = []
+
+    def source() -> Iterator[Any]:
+        yield gauge.job("a", 9)
+        closing.append(asyncio.create_task(stream.aclose()))  # eager tasks: now
+        yield gauge.job("b", 9)
+
+    stream = make(helper, source())
+    async with stream:
+        assert await rest(stream) == []
+    await closing[0]
+    assert now() == 0
+    assert sorted(gauge.ended) == sorted(gauge.started)
 
 
 @pytest.mark.parametrize("helper", STREAMS)

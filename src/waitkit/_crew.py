@@ -150,7 +150,6 @@ class Crew:
         self._have_more()
 
     def _have_more(self) -> None:
-        self._starter.more = True
         if not self.closing:
             if self.started:
                 self._starter.refill()

@@ -57,15 +57,14 @@ class Ending:
         if feeder is not None and feeder is not joiner:
             return False
         if joiner in self._running:
-            return all(job in self._joiners for job in self._running)
+            return self._running.keys() <= self._joiners.keys()
         return not self._running
 
     def announce(self) -> None:
-        """A job has ended: wake those for whom it was the last."""
+        """A job has ended: let those go for whom it was the last."""
         if len(self._running) <= len(self._joiners):  # so that 10,000 jobs cost no more each
-            for joiner, event in self._joiners.items():
-                if self.ended(joiner):
-                    self._backend.notify(event)
+            for joiner in [joiner for joiner in self._joiners if self.ended(joiner)]:
+                self._backend.notify(self._joiners.pop(joiner))
 
     async def finish(
         self, forfeit: Callable[[Discard], None], *, leaving: bool
@@ -76,10 +75,14 @@ class Ending:
         cancellation takes it away before that could be handed over.
         """
         joiner = self._backend.current()
+        waits = False
 
         def until() -> Event | None:
-            if self.ended(joiner):
+            nonlocal waits
+            let_go = waits and joiner not in self._joiners
+            if let_go or self.ended(joiner):
                 return None
+            waits = True
             event = self._joiners[joiner] = self._backend.event()
             self.announce()  # this joiner may be the last that another one waited for
             return event
