@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -114,6 +115,15 @@ async def test_grace_ends_with_a_cancel_of_those_left() -> None:
     assert [task.cancelled() for task in tasks] == [False, True]
 
 
+async def test_no_grace_is_no_time_at_all() -> None:
+    """R31: a task that would end by itself in the next turn of the loop is cancelled too."""
+    event = asyncio.Event()
+    (task,) = await start(event.wait())
+    event.set()
+    assert await waitkit.cancel_and_wait(task, grace=0) == []
+    assert task.cancelled()
+
+
 async def test_infinite_grace_waits_for_all() -> None:
     """R31: an infinite grace cancels nobody."""
     (task,) = await start(asyncio.sleep(10**6, "at last"))
@@ -176,8 +186,8 @@ async def test_timeout_counts_from_the_cancel() -> None:
     """R31: the grace is not part of the timeout."""
     ledger = Ledger()
     tasks = await start(ledger.job("a", 99, refuses=9))
-    assert await waitkit.cancel_and_wait(tasks, grace=5, timeout=2) == tasks
-    assert now() == 7
+    assert await waitkit.cancel_and_wait(tasks, grace=1, timeout=1) == tasks
+    assert now() == 2
     await tasks[0]
 
 
@@ -185,9 +195,9 @@ async def test_timeout_counts_from_the_cancel() -> None:
 async def test_timeout_of_zero_only_cancels(timeout: float) -> None:
     """R31: it asks the tasks to stop, and waits for none."""
     ledger = Ledger()
-    tasks = await start(ledger.job("a", 9, cleanup=1))
+    tasks = await start(ledger.job("a", 9, cleanup=1), ledger.job("b", 9))
     assert await waitkit.cancel_and_wait(tasks, timeout=timeout) == tasks
-    assert tasks[0].cancelling() == 1
+    assert [task.cancelling() for task in tasks] == [1, 1]
     await asyncio.sleep(2)
     ledger.check()
 
@@ -213,8 +223,11 @@ async def test_task_that_refuses_is_named_once_after_ten_seconds(
     assert await waitkit.cancel_and_wait(tasks) == []
     (record,) = records(caplog)
     assert record.levelno == logging.WARNING
-    assert "waitkit.cancel_and_wait" in record.getMessage()
-    assert "the tough one" in record.getMessage()
+    assert re.fullmatch(
+        r"waitkit\.cancel_and_wait: <Task \w+ name='the tough one' .* "
+        "has not ended 10 seconds after it was cancelled",
+        record.getMessage(),
+    )
 
 
 # --- what tasks raise
@@ -227,10 +240,15 @@ async def test_failure_after_the_cancel_is_logged_and_not_raised(
     ledger = Ledger()
     failure = ValueError("in cleanup")
     (task,) = await start(ledger.job("a", 9, cleanup=1, cleanup_error=failure))
+    task.set_name("a")
     assert await waitkit.cancel_and_wait(task) == []
     del task  # the failure has been told: the loop has nothing to complain of
     (record,) = records(caplog)
     assert record.levelno == logging.WARNING
+    assert re.fullmatch(
+        r"waitkit\.cancel_and_wait: <Task finished name='a' .* failed after it was asked to stop",
+        record.getMessage(),
+    )
     assert record.exc_info is not None
     assert record.exc_info[1] is failure
 
@@ -288,8 +306,11 @@ def test_failure_of_a_task_that_was_given_back_is_its_owners() -> None:
 async def test_calling_task_is_refused() -> None:
     """R31: a task cannot await its own end; nothing is cancelled then."""
     (other,) = await start(asyncio.sleep(1))
-    with pytest.raises(ValueError, match="calling task"):
+    with pytest.raises(ValueError, match="calling task") as caught:
         await waitkit.cancel_and_wait([other, asyncio.current_task()])  # type: ignore[list-item]
+    assert str(caught.value) == (
+        "the calling task is among those to be stopped, and would await itself"
+    )
     await other
     assert not other.cancelled()
 
@@ -298,14 +319,21 @@ def coroutine() -> Any:
     return asyncio.sleep(1)
 
 
+TAKES = "cancel_and_wait() takes a task or an iterable of tasks, not"
 BAD_INPUTS = [
-    pytest.param(lambda task: coroutine(), "a task or an iterable", id="coroutine"),
-    pytest.param(lambda task: "tasks", "a task or an iterable", id="string"),
-    pytest.param(lambda task: None, "a task or an iterable", id="nothing"),
-    pytest.param(lambda task: [task, coroutine()], "input 1 is a coroutine", id="item"),
-    pytest.param(lambda task: [task, 3], "input 1 is an int", id="number"),
+    pytest.param(lambda task: coroutine(), f"{TAKES} a coroutine", id="coroutine"),
+    pytest.param(lambda task: "tasks", f"{TAKES} a str", id="string"),
+    pytest.param(lambda task: None, f"{TAKES} a NoneType", id="nothing"),
     pytest.param(
-        lambda task: [waitkit.borrowed(task)], "borrowed is never cancelled", id="borrowed"
+        lambda task: [task, coroutine()],
+        "input 1 is a coroutine, not a Task or Future",
+        id="item",
+    ),
+    pytest.param(lambda task: [task, 3], "input 1 is an int, not a Task or Future", id="number"),
+    pytest.param(
+        lambda task: [waitkit.borrowed(task)],
+        "input 0 is a Borrowed, not a Task or Future; what is borrowed is never cancelled",
+        id="borrowed",
     ),
 ]
 
@@ -314,16 +342,20 @@ BAD_INPUTS = [
 async def test_bad_input_is_a_type_error(make: Callable[[Any], Any], message: str) -> None:
     """R32: it says what is wrong; coroutines are closed, and no task is cancelled."""
     (task,) = await start(asyncio.sleep(1))
-    with pytest.raises(TypeError, match=message):
+    with pytest.raises(TypeError) as caught:
         await waitkit.cancel_and_wait(make(task))
+    assert str(caught.value) == message
     await task
 
 
 async def test_several_tasks_need_a_list() -> None:
     """R32: several positional tasks are a TypeError that says what to write."""
     tasks = await start(asyncio.sleep(1), asyncio.sleep(1))
-    with pytest.raises(TypeError, match=r"\[a, b\]"):
+    with pytest.raises(TypeError) as caught:
         await waitkit.cancel_and_wait(*tasks)
+    assert str(caught.value) == (
+        "cancel_and_wait() takes one task or one iterable of them: write [a, b]"
+    )
     assert not any(task.cancelling() for task in tasks)
     await asyncio.sleep(2)
 
@@ -332,9 +364,9 @@ async def test_bad_times_are_refused() -> None:
     """R32: NaN is a ValueError, and a grace of None, which could mean none or any, a TypeError."""
     (task,) = await start(asyncio.sleep(1))
     for name in ("grace", "timeout"):
-        with pytest.raises(ValueError, match=f"{name}.*NaN"):
+        with pytest.raises(ValueError, match=f"^{name} must be .*NaN"):
             await waitkit.cancel_and_wait(task, **{name: float("nan")})
-    with pytest.raises(TypeError, match="grace"):
+    with pytest.raises(TypeError, match=r"^grace must be a number of seconds, not None$"):
         await waitkit.cancel_and_wait(task, grace=None)  # type: ignore[arg-type]
     await task
 
@@ -344,7 +376,11 @@ async def test_on_trio_it_is_refused() -> None:
     """R50: it says what to write instead, and closes the coroutines that were given."""
     given: list[Any] = [value("a"), [value("a"), value("b")]]
     for tasks in given:
-        with pytest.raises(RuntimeError, match=r"asyncio alone.*cancel_scope"):
+        with pytest.raises(RuntimeError) as caught:
             await waitkit.cancel_and_wait(tasks)
+        assert str(caught.value) == (
+            "cancel_and_wait() works on asyncio alone: Trio has no Tasks to be stopped; "
+            "call cancel() on the cancel_scope of their nursery, and leave its block"
+        )
     with pytest.raises(RuntimeError, match="asyncio alone"):
         await waitkit.cancel_and_wait(value("a"), value("b"))  # type: ignore[arg-type]

@@ -4,29 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, Iterable, Iterator
-from types import CoroutineType
-
-
-async def _nothing() -> AsyncGenerator[None, None]:
-    yield
-
-
-def _step_types() -> Iterator[type]:
-    """The awaitables of an async generator, also through `anext` with a default."""
-    generator = _nothing()
-    for step in (generator.asend(None), generator.aclose(), anext(generator, None)):
-        yield type(step)
-        step.close()
-
-
-# Awaitables that Python warns about when they are dropped unstarted (R27).
-_CLOSABLE = (CoroutineType, *_step_types())
+from collections.abc import Iterable
 
 
 def is_closable(aw: object) -> bool:
-    """Whether it is a one-shot awaitable that has to be closed if it never starts."""
-    return isinstance(aw, _CLOSABLE) or (asyncio.iscoroutine(aw) and not inspect.isgenerator(aw))
+    """Whether it is a one-shot awaitable that has to be closed if it never starts.
+
+    A coroutine as asyncio knows them, which the steps of an async generator are too. Until Python
+    3.11 it takes every generator for one.
+    """
+    return asyncio.iscoroutine(aw) and not inspect.isgenerator(aw)
 
 
 def close_unstarted(items: Iterable[object]) -> None:

@@ -314,7 +314,7 @@ def load(given: Iterable[Any], *, keyed: bool) -> Source:
         plain = set(map(type, aws)) <= {CoroutineType}
         if not plain:
             for index, aw in enumerate(aws):
-                check_item(aw, index, items[index][0] if keyed else index, keyed=keyed)
+                check_item(aw, index, items[index][0] if keyed else None, keyed=keyed)
         if len(set(aws if plain else map(id, aws))) < len(aws):
             _check_once(aws)
     except BaseException:
@@ -356,7 +356,7 @@ def check_item(aw: Any, index: int, key: Any, *, keyed: bool) -> None:
 def split_input(item: Any, index: int, *, keyed: bool) -> tuple[Any, Any]:
     """The key and the awaitable of one input, checked and left unclosed only if good (R32)."""
     if not keyed:
-        check_item(item, index, index, keyed=False)
+        check_item(item, index, None, keyed=False)
         return index, item
     check_pair(item, index)
     key, aw = item

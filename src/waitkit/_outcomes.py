@@ -37,11 +37,11 @@ class _Value:
         return self._fields() == other._fields()
 
     def __hash__(self) -> int:
-        return hash((type(self), *self._fields()))
+        return hash(self._fields())
 
     def __repr__(self) -> str:
-        fields = zip(self._names(), self._fields(), strict=True)
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in fields)})"
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._names())
+        return f"{type(self).__name__}({fields})"
 
 
 @final

@@ -93,9 +93,8 @@ def _warn(message: str, *details: object, exc_info: Any = None) -> None:
 
 def _has_note(error: BaseException, note: str) -> bool:
     try:
-        notes = getattr(error, "__notes__", None)
-        return isinstance(notes, list) and note in notes
-    except Exception:  # an exception may forbid this, too
+        return note in error.__notes__
+    except Exception:  # it has none, or forbids this
         return False
 
 
