@@ -125,7 +125,10 @@ def become(
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and node.lineno == mutant.first_line
     )
-    for function in functions[mutant.file, mutant.function]:
+    found = functions[mutant.file, mutant.function]
+    if not found:
+        raise LookupError(f"{mutant.file} {mutant.function} is not there to be changed")
+    for function in found:
         _swap(function, code)
 
         def value(node: ast.expr, names: dict[str, Any] = function.__globals__) -> Any:

@@ -167,7 +167,8 @@ def test_run_names_leaks_and_ends_them() -> None:
         with pytest.raises(ValueError, match="of a task"):
             await asyncio.gather(sibling(), fail())
 
-    with pytest.raises(LeakError, match=r"main has ended.*\n  sibling\(\) at .*sleep\(9\)$"):
+    title = "^main has ended, and these tasks still run:"
+    with pytest.raises(LeakError, match=title + r"\n  sibling\(\) at .*sleep\(9\)$"):
         run(main)
     assert ended == ["sibling"]
 

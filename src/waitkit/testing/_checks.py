@@ -29,7 +29,7 @@ def check_call(name: str, main: object, backend: str) -> None:
             f"waitkit.testing.{name}() cannot be called from a running event loop: "
             "it runs one of its own. Call it from a plain function"
         )
-    if backend == "trio" and sys.modules.get("trio") is None and not _is_installed("trio"):
+    if backend == "trio" and not _is_installed("trio"):
         raise ModuleNotFoundError(
             "backend='trio' needs Trio. Install it with: pip install trio", name="trio"
         )

@@ -200,7 +200,7 @@ class Ending(Generic[T]):
 
     def let_go(self, others: Sequence[BaseException]) -> None:
         """Empty the frames in the tracebacks of what came out, and of other errors."""
-        for error in others if self.error is None else (self.error, *others):
+        for error in (self.error, *others):
             for each in chained(error):
                 traceback.clear_frames(each.__traceback__)
 
@@ -221,8 +221,8 @@ class Ending(Generic[T]):
             del error, findings  # the traceback holds this frame
 
 
-def chained(error: BaseException, *, meant: bool = False) -> Iterator[BaseException]:
-    """An error and all that it leads to: causes, members of groups, what was being handled.
+def chained(error: BaseException | None, *, meant: bool = False) -> Iterator[BaseException]:
+    """An error, if any, and all it leads to: causes, members of groups, what was being handled.
 
     With `meant` the last of these only where ``from`` says that it was thought of.
     """

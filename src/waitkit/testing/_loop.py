@@ -17,6 +17,7 @@ import heapq
 import math
 from collections import deque
 from collections.abc import Callable
+from functools import partialmethod
 from typing import Any, NoReturn
 
 from ._failures import DeadlockError, LivelockError, listing
@@ -95,6 +96,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         timer._scheduled = True  # type: ignore[attr-defined]
         return timer
 
+    def run_forever(self) -> None:
+        self._turns_at_now = 0  # who cleans up after a main has turns of its own
+        super().run_forever()
+
     def turn(self, timeout: float | None) -> None:
         """Let time pass until the next timer, `timeout` seconds away; None: there is none."""
         if self.on_turn is not None:
@@ -104,7 +109,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.turns += 1
         self._turns_at_now += 1
         if self._turns_at_now > MOST_TURNS:
-            self._turns_at_now = 0  # for whoever cleans up now
             title = f"the loop has turned {MOST_TURNS:,} times at {self._now:g} s, with these tasks"
             raise LivelockError(listing(title, self._waiting()))
         if timeout == 0:
@@ -123,9 +127,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._clock_resolution = max(1e-9, math.ulp(self._now))
 
     def _waiting(self) -> list[str]:
-        tasks = asyncio.all_tasks(self)
-        first = [task_at(self.main)] if self.main in tasks and self.main is not None else []
-        return first + tasks_at(task for task in tasks if task is not self.main)
+        main = self.main
+        first = [task_at(main)] if main is not None and not main.done() else []
+        return first + tasks_at(task for task in asyncio.all_tasks(self) if task is not main)
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         if self.collects_complaints:
@@ -149,18 +153,15 @@ _REFUSED = """
 """
 
 
-def _refuse(name: str) -> Callable[..., NoReturn]:
-    def refuse(self: VirtualLoop, *args: object, **options: object) -> NoReturn:
-        raise RuntimeError(
-            f"loop.{name}() was called in virtual time, which has no real I/O, threads, "
-            "subprocesses or signals: put a fake that sleeps in the place of what calls it"
-        )
-
-    return refuse
+def _refuse(self: VirtualLoop, name: str, *args: object, **options: object) -> NoReturn:
+    raise RuntimeError(
+        f"loop.{name}() was called in virtual time, which has no real I/O, threads, "
+        "subprocesses or signals: put a fake that sleeps in the place of what calls it"
+    )
 
 
 for _name in _REFUSED.split():
-    setattr(VirtualLoop, _name, _refuse(_name))
+    setattr(VirtualLoop, _name, partialmethod(_refuse, _name))
 del _name
 
 

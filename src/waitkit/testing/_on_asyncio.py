@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import gc
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from typing import Any, TypeVar
@@ -11,7 +10,7 @@ from typing import Any, TypeVar
 from ._checks import checked_coroutine
 from ._failures import DeadlockError, Ending, LeakError, LivelockError, listing
 from ._loop import VirtualLoop
-from ._places import place_raised, tasks_at
+from ._places import place_raised, task_at, tasks_at
 from ._watching import watching_coroutines
 
 T = TypeVar("T")
@@ -63,7 +62,7 @@ def run_on_asyncio(
         finally:
             if loop.is_running():  # else the collector has come for what refused to end
                 # Not a turn of the loop later, when what was cancelled and not awaited is gone.
-                left.extend(tasks_at(_at_work(loop, but=asyncio.current_task())))
+                left.extend(tasks_at(_others_at_work()))
 
     with watching_coroutines() as watch:
         try:
@@ -71,9 +70,7 @@ def run_on_asyncio(
             name = getattr(main, "__qualname__", "main")
             coro.__qualname__ = name  # type: ignore[attr-defined]  # a coroutine object has it
             spy = Spy(coro)
-            task = loop.main = loop.create_task(
-                coro if struck_by is None else spy, context=contextvars.copy_context()
-            )
+            task = loop.main = loop.create_task(coro if struck_by is None else spy)
             hung: AssertionError | None = None
             try:
                 ending.value = loop.run_until_complete(task)
@@ -109,12 +106,10 @@ def run_on_asyncio(
     return ending
 
 
-def _at_work(
-    loop: asyncio.AbstractEventLoop, but: asyncio.Task[Any] | None
-) -> list[asyncio.Task[Any]]:
-    """All tasks but one, less those that close an async generator which was dropped."""
-    tasks = asyncio.all_tasks(loop)
-    return [task for task in tasks if task is not but and not _closes_generator(task)]
+def _others_at_work() -> list[asyncio.Task[Any]]:
+    """All other tasks, less those that close an async generator which was dropped."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    return [task for task in others if not _closes_generator(task)]
 
 
 def _closes_generator(task: asyncio.Task[Any]) -> bool:
@@ -180,8 +175,7 @@ def _cancel_all(loop: VirtualLoop) -> list[str]:
 def _unhandled(context: dict[str, Any]) -> tuple[str, BaseException | None]:
     """What the loop's exception handler was told, in a line."""
     text = str(context.get("message") or "an unhandled error")
-    task = context.get("task") or context.get("future")
     error: BaseException | None = context.get("exception")
-    if isinstance(task, asyncio.Task) and error is None:
-        text = f"{text} {', '.join(tasks_at([task]))}"
+    if error is None and isinstance(task := context.get("task"), asyncio.Task):
+        text = f"{text} {task_at(task)}"
     return text, error

@@ -44,13 +44,15 @@ class Watchdog(trio.abc.Instrument):
     ) -> None:
         self.error: BaseException | None = None
         self.broken_off = False
+        self.is_late = False  # what is the matter came after the end of main
         self.scope: trio.CancelScope | None = None  # around main, while it runs
         self.main: trio.lowlevel.Task | None = None
         self.watch: Watch | None = None
         self._clock = clock
         self._on_turn = on_turn
         self._on_step = on_step
-        self._turns = self._idle = self._attempts = 0
+        self.turns = 0  # while time has stood still, in main or behind it
+        self._idle = self._attempts = 0
         self._idle_since = 0.0
         self._now = -1.0
 
@@ -61,10 +63,10 @@ class Watchdog(trio.abc.Instrument):
 
     def before_io_wait(self, timeout: float) -> None:
         self._idle += 1
-        self._turns += 1
+        self.turns += 1
         now = self._clock.current_time()
         if now != self._now:
-            self._now, self._turns = now, 0
+            self._now, self.turns = now, 0
         statistics = trio.lowlevel.current_statistics()
         if self._on_turn is not None:
             on_turn, moves = self._on_turn, not statistics.tasks_runnable
@@ -74,7 +76,7 @@ class Watchdog(trio.abc.Instrument):
         if self._idle > 3 and self._nothing_comes():
             title = f"nothing is left to happen at {now:g} s, and these tasks wait"
             self._end(DeadlockError(listing(title, self._waiting())))
-        elif self._turns > MOST_TURNS:
+        elif self.turns > MOST_TURNS:
             title = f"the loop has turned {MOST_TURNS:,} times at {now:g} s, with these tasks"
             self._end(LivelockError(listing(title, self._waiting())))
 
@@ -93,7 +95,11 @@ class Watchdog(trio.abc.Instrument):
         return time.perf_counter() - self._idle_since > GRACE
 
     def _waiting(self) -> list[str]:
-        return [coroutine_at(task.coro) for task in _tree(self.main)]
+        if self.scope is not None:
+            return [coroutine_at(task.coro) for task in _tree(self.main)]
+        # Main has ended: what Trio has yet to end, less what is Trio's own.
+        tasks = [coroutine_at(task.coro) for task in _tree(trio.lowlevel.current_root_task())]
+        return [task for task in tasks if not task.startswith("trio.")]
 
     def what_came(self, error: BaseException | None) -> str:
         if self.broken_off:
@@ -109,9 +115,12 @@ class Watchdog(trio.abc.Instrument):
             self._break_off(error)
 
     def _end(self, error: AssertionError) -> None:
-        self._turns = self._idle = 0
+        self.turns = self._idle = 0
         self._attempts += 1
-        if self.error is None and self.scope is not None:
+        if self.scope is None:
+            self.is_late = True
+            self._break_off(error)
+        elif self.error is None:
             self.error = error
             self.scope.cancel()
         elif isinstance(error, DeadlockError) and self._attempts <= PATIENCE:
@@ -152,6 +161,7 @@ def run_on_trio(
         struck_by: the errors by which somebody sees to it that main fails. Whatever comes out then
             is looked at, and what its traceback holds is let go.
     """
+    __tracebackhide__ = True
     ending: Ending[T] = Ending()
     clock = trio.testing.MockClock(autojump_threshold=0)
     watchdog = Watchdog(clock, on_turn, on_step)
@@ -165,6 +175,7 @@ def run_on_trio(
                 ending.value = await checked_coroutine(main(*args))
             finally:
                 watchdog.scope = None
+                watchdog.turns = 0
 
     with watching_coroutines() as watch:
         watchdog.watch = watch
@@ -187,7 +198,10 @@ def run_on_trio(
     if ending.interrupted():
         return ending
     found, watchdog.error = watchdog.error, None
-    if isinstance(found, (DeadlockError, LivelockError)):
+    if isinstance(found, (DeadlockError, LivelockError)) and watchdog.is_late:
+        found.add_note("when main had ended")
+        ending.find(found)
+    elif isinstance(found, (DeadlockError, LivelockError)):
         ending.find_hung(found, watchdog.what_came(ending.error))
         ending.error = None
     elif found is not None:  # an error of a hook

@@ -43,7 +43,8 @@ def coroutine_at(coroutine: object) -> str:
     if not own and inspect.iscoroutine(coroutine) and _was_named(coroutine):
         return coroutine.__qualname__
     if not own:
-        return f"{_module(frames[0])}.{_name(frames[0])}" if frames else repr(coroutine)
+        outer = next((frame for frame in frames if not _of_testing(frame)), None)
+        return f"{_module(outer)}.{_name(outer)}" if outer is not None else repr(coroutine)
     name, inner = _name(own[0]), own[-1]
     where = place(inner.f_code.co_filename, inner.f_lineno)
     return f"{name} at {where}" if inner is own[0] else f"{name}, in {_name(inner)} at {where}"
@@ -72,6 +73,10 @@ def _module(frame: FrameType) -> str:
 
 def _of_library(frame: FrameType) -> bool:
     return _module(frame).partition(".")[0] in LIBRARIES
+
+
+def _of_testing(frame: FrameType) -> bool:
+    return _module(frame).startswith("waitkit.testing.")
 
 
 def _name(frame: FrameType) -> str:

@@ -164,7 +164,7 @@ class _FailingLoop(VirtualLoop):
         self, when: float, callback: Callable[..., object], *args: Any, context: Any = None
     ) -> asyncio.TimerHandle:
         if callback is _WAKE_SLEEPER and self.main is not None:
-            task = asyncio.current_task(self)
+            task = asyncio.current_task()
             if self._at == self.moments:
                 when, callback = self.time(), partial(self._fail, task, "at once")
             elif self._at == self.moments + 1:

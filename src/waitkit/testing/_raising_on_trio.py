@@ -27,8 +27,8 @@ class _FailingSleep(trio.abc.Instrument):
         self._at = at
         self._awake: set[trio.lowlevel.Task] = set()  # those that will have a step
         self._failing: trio.lowlevel.Task | None = None
-        self._when = 0.0
-        self._how = ""
+        self._when: float  # when that one fails, and how
+        self._how: str
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         self._awake.discard(task)

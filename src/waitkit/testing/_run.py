@@ -87,7 +87,7 @@ def run(
 run.__module__ = "waitkit.testing"
 
 
-def new_loop(*, debug: bool = False, eager: bool = False) -> VirtualLoop:
+def new_loop(*, debug: bool, eager: bool) -> VirtualLoop:
     loop = VirtualLoop()
     if debug:
         loop.set_debug(True)
