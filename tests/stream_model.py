@@ -53,8 +53,8 @@ class StreamModel:
             self.segments.insert(len(self.segments) if place is None else place, segment)
 
     def drain(self) -> None:
+        self.drained = True
         if not self.closing:
-            self.drained = True
             self._give_up()
 
     def close(self) -> None:

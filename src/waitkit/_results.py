@@ -27,8 +27,8 @@ class Results:
 
     @property
     def ready(self) -> bool:
-        """Whether there is something to deliver."""
-        return self._front in self.finished if self.ordered else bool(self.finished)
+        """Whether what is next in input order has finished."""
+        return self._front in self.finished
 
     def deliver(self) -> Any:
         """What comes next, or `NOTHING` (yet)."""

@@ -106,11 +106,8 @@ class Intake:
 
     def extend(self, source: Source) -> None:
         """More inputs, behind all that is there."""
-        if source.loaded is not None and self.head is None and not self._behind:
-            self.queue.extend(source.loaded)
-        else:
-            self._behind.append(source)
-            self._load()
+        self._behind.append(source)
+        self._load()
 
     def _load(self) -> None:
         """Queue the sized sources that are next, so that what is added comes after them."""

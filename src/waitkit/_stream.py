@@ -273,7 +273,9 @@ class ResultStream(AsyncIterator[T_co], Generic[T_co]):
         Inputs not taken are no outcomes: coroutines among those at hand are closed, Tasks
         are cancelled, and awaited before the stream ends; an iterator keeps what it has.
         """
-        if not self._crew.drained and not self._crew.closing:
+        if self._crew.closing:
+            self._crew.drained = True  # what was left has been given up
+        else:
             self._crew.drain()
 
     def __repr__(self) -> str:
