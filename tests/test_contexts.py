@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
+import virtual_time
 import waitkit
 from jobs import LIMITED, STREAMS, aiter_of, run_helper, unshuffled
 
@@ -77,6 +79,27 @@ async def test_each_job_has_its_own_context(helper: str) -> None:
     assert found[:2] == ["caller", "caller"]
     assert unshuffled(found[2:]) == ["a", "b"]
     assert VAR.get() == "caller"
+
+
+@pytest.mark.parametrize("wrap", [list, iter, aiter_of], ids=["sized", "iterator", "async"])
+@pytest.mark.parametrize("helper", ALL)
+async def test_job_in_the_place_of_another_sees_nothing_of_that(
+    helper: str, wrap: Callable[[Any], Any]
+) -> None:
+    """R5: who starts when another job ends is not started in the context of that one."""
+    found: list[str] = []
+
+    async def job(name: str, seconds: float = 1) -> None:
+        found.append(VAR.get())
+        VAR.set(name)
+        await anyio.sleep(seconds)
+
+    VAR.set("caller")
+    jobs: list[Any] = [job("a"), job("b"), job("c", 9), job("d")]
+    if not virtual_time.in_block():
+        jobs[2] = asyncio.create_task(jobs[2])  # at work from the start, and taken as the third
+    await run_helper(helper, wrap(jobs), max_concurrency=1)
+    assert found == ["caller"] * 4
 
 
 @pytest.mark.parametrize("kind", ["iterator", "async", "call_each"])

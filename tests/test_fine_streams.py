@@ -13,6 +13,7 @@ import pytest
 
 import waitkit
 from jobs import (
+    OUTCOME_STREAMS,
     RESULT_STREAMS,
     STREAMS,
     Broken,
@@ -256,6 +257,19 @@ async def test_deadline_when_all_that_was_taken_has_finished(helper: str, left: 
                 for index in range(1, 1 + never_made)
             ]
             assert stream.timed_out == cuts_off
+
+
+@pytest.mark.parametrize("wrap", [iter, aiter_of], ids=["iterator", "async"])
+@pytest.mark.parametrize("helper", OUTCOME_STREAMS)
+async def test_deadline_when_an_iterator_may_have_more(
+    helper: str, wrap: Callable[..., Any]
+) -> None:
+    """R20: one that has not said that it is at its end has been cut off, with nothing to show."""
+    given = wrap([value("a")])
+    async with make(helper, given, max_concurrency=1, buffersize=1, timeout=5) as stream:
+        await anyio.sleep(6)
+        assert await rest(stream) == ["a"]
+        assert stream.timed_out
 
 
 @pytest.mark.parametrize("drains", [True, False])

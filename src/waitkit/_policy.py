@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 class Policy(NamedTuple):
     helper: str
+    timeout: float | None  # seconds
     max_concurrency: int | None = None
     buffersize: int | None = None
-    timeout: float | None = None  # seconds
     stagger: float | None = None  # seconds
     catch: tuple[type[Exception], ...] = ()  # failures that are data
     dispose: Callable[[Any], object] | None = None

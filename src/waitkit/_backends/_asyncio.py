@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import copy_context
-from inspect import isgenerator
 from types import CoroutineType, ModuleType
 from typing import Any, ClassVar, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
@@ -56,12 +55,8 @@ class AsyncioBackend:
         create_task, context = self._loop.create_task, self.context
 
         def start(aw: Any) -> asyncio.Future[Any]:
-            if type(aw) is CoroutineType or (asyncio.iscoroutine(aw) and not isgenerator(aw)):
-                task = create_task(aw)
-            else:
-                task = create_task(_awaiting(aw))
-                if is_closable(aw):  # cancelled before its first step, it is still unawaited
-                    task.add_done_callback(lambda _: aw.close())
+            plain = type(aw) is CoroutineType or is_closable(aw)
+            task = create_task(aw if plain else _awaiting(aw))
             # Without `context` asyncio would copy one per job: a tenth of a job's whole cost.
             task.add_done_callback(on_done, context=context)
             try:
@@ -158,9 +153,8 @@ class AsyncioBackend:
             return event
 
         cancelled = await self.outlast(until)
-        if not task.cancelled():
-            task.result()
-        return cancelled
+        error = None if task.cancelled() else task.exception()  # what `dispose` lets out
+        return cancelled if error is None else error
 
     def later(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
         def run() -> None:

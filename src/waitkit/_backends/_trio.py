@@ -51,42 +51,29 @@ OnDone: TypeAlias = Callable[[Any], None]
 class TrioJob:
     """What became of a task: Trio's own tell nobody."""
 
-    __slots__ = ("_cancelled", "_done", "_error", "_name", "_value", "scope")
+    __slots__ = ("_cancelled", "_error", "_value", "name", "scope")
 
     def __init__(self, aw: Any, scope: trio.CancelScope | None = None) -> None:
-        self._name = getattr(aw, "__qualname__", None) or safe_repr(aw)
+        self.name = getattr(aw, "__qualname__", None) or safe_repr(aw)
         self.scope = scope  # the feeder's own
-        self._done = self._cancelled = False
+        self._cancelled = False
         self._value: Any = None
         self._error: BaseException | None = None
 
-    @property
-    def name(self) -> str:
-        return self._name
-
     def finish(self, value: Any) -> None:
-        self._done = True
         self._value = value
 
     def fail(self, error: BaseException) -> bool:
         """Enter what a job raised, less its cancellation; tell whether it had been cancelled."""
-        self._done = True
-        cancelled = isinstance(error, trio.Cancelled)
-        if isinstance(error, BaseExceptionGroup):
-            struck, rest = _split(error, trio.Cancelled)
-            if struck is not None:
-                cancelled, error = True, struck if rest is None else rest
-                self._cancelled = rest is None
-        else:
-            self._cancelled = cancelled
-        self._error = error
-        return cancelled
+        struck, self._error = _split(error, trio.Cancelled)
+        self._cancelled = self._error is None
+        return struck is not None
 
     def never_start(self) -> None:
-        self._done = self._cancelled = True
+        self._cancelled = True
 
     def done(self) -> bool:
-        return self._done
+        return False  # whoever asks has not been told of its end yet, which is told at once
 
     def cancelled(self) -> bool:
         return self._cancelled
@@ -95,12 +82,10 @@ class TrioJob:
         return self._error
 
     def result(self) -> Any:
-        if self._error is not None:
-            raise self._error
-        return self._value
+        return self._value  # asked for where there is no error
 
     def __repr__(self) -> str:
-        return f"<job {self._name}, {'done' if self._done else 'running'}>"
+        return f"<job {self.name}>"
 
 
 class ThreadJob:
@@ -121,13 +106,12 @@ class ThreadJob:
     def cancel(self) -> None:
         """Cancel it; one that a thread is at work on cannot be, and is waited for no longer."""
         try:
-            cancelled = self._future.cancel()
+            if self._future.cancel():
+                return
         except Exception:  # what others have made may refuse
             logging.getLogger("waitkit").warning("could not cancel %r", self, exc_info=True)
-            cancelled = False
-        if not cancelled:
-            self._given_up = not self._future.done()
-            self._tell(self._end)
+        self._given_up = not self._future.done()
+        self._tell(self._end)
 
     def _end(self, _: object) -> None:
         on_done, self._on_done = self._on_done, None
@@ -144,7 +128,7 @@ class ThreadJob:
         return self._future.exception()
 
     def result(self) -> Any:
-        return self._future.result(timeout=0)
+        return self._future.result()
 
     def __repr__(self) -> str:
         return repr(self._future)
@@ -164,18 +148,13 @@ class TrioEvent:
 
 
 class TrioTimer:
-    __slots__ = ("_order", "callback", "when")
+    __slots__ = ("callback",)
 
-    def __init__(self, when: float, order: int, callback: Callable[[], None]) -> None:
-        self.when = when
-        self._order = order
+    def __init__(self, callback: Callable[[], None]) -> None:
         self.callback: Callable[[], None] | None = callback
 
     def cancel(self) -> None:
         self.callback = None
-
-    def __lt__(self, other: TrioTimer) -> bool:
-        return (self.when, self._order) < (other.when, other._order)
 
 
 class TrioBackend:
@@ -218,7 +197,7 @@ class TrioBackend:
         self.interrupted = False
         self._exit: BaseException | None = None  # a KeyboardInterrupt or SystemExit of a job
         self._on_interrupt: Callable[[], None] | None = None
-        self._timers: list[TrioTimer] = []
+        self._timers: list[tuple[float, int, TrioTimer]] = []  # a heap, by when they go off
         self._order = count()
         self._nap: trio.CancelScope | None = None  # in which the host waits for the next of them
         self._bell: trio.Event | None = None  # or for this
@@ -292,11 +271,11 @@ class TrioBackend:
         while not over():
             self._bell = trio.Event()
             with trio.CancelScope(shield=shield) as self._nap:
-                self._nap.deadline = self._timers[0].when if self._timers else math.inf
+                self._nap.deadline = self._timers[0][0] if self._timers else math.inf
                 await self._bell.wait()
             # One for each nap, or one that sets another for now would let nothing else run.
-            if self._timers and self._timers[0].when <= trio.current_time():
-                callback = heapq.heappop(self._timers).callback
+            if self._timers and self._timers[0][0] <= trio.current_time():
+                callback = heapq.heappop(self._timers)[2].callback
                 if callback is not None:
                     self.context.run(callback)
 
@@ -304,12 +283,8 @@ class TrioBackend:
         if self._bell is not None:
             self._bell.set()
 
-    @property
-    def _ending(self) -> bool:
-        return self._asked or self.interrupted
-
     def _interrupt(self) -> None:
-        if not self._ending:
+        if not (self._asked or self.interrupted):
             self.interrupted = True
             if self._on_interrupt is not None:
                 self._on_interrupt()
@@ -351,9 +326,10 @@ class TrioBackend:
             except BaseException as error:
                 if isinstance(error, KeyboardInterrupt):
                     close_unstarted([aw])  # it may come before the first step
-                if job.fail(_without_frames(error, 2)):  # those of this file
+                if job.fail(_without_own_frames(error)):
                     self._interrupt()
-                if _is_exit(error):
+                # asyncio lets these out of the loop, whatever else happens (R14).
+                if _split(error, (KeyboardInterrupt, SystemExit))[0] is not None:
                     self._exit = error
             del self._tasks[task]
         self._alive -= 1
@@ -380,7 +356,7 @@ class TrioBackend:
         job.watch(on_done)
 
     def unwatch(self, job: Any, on_done: OnDone) -> None:
-        raise AssertionError("nothing is borrowed on Trio")
+        raise AssertionError  # nothing is borrowed on Trio
 
     def cancel(self, jobs: Iterable[Any]) -> None:
         for job in jobs:
@@ -397,10 +373,11 @@ class TrioBackend:
         return self._tasks.get(task, task)
 
     def timer(self, seconds: float, callback: Callable[[], None]) -> TrioTimer:
-        timer = TrioTimer(trio.current_time() + seconds, next(self._order), callback)
-        heapq.heappush(self._timers, timer)
+        timer = TrioTimer(callback)
+        when = trio.current_time() + seconds
+        heapq.heappush(self._timers, (when, next(self._order), timer))
         if self._nap is not None:
-            self._nap.deadline = self._timers[0].when
+            self._nap.deadline = self._timers[0][0]
         return timer
 
     def event(self) -> TrioEvent:
@@ -443,35 +420,28 @@ class TrioBackend:
 
     def later(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
         def spawn(_: object) -> None:
-            coro = make()
-            try:
-                spawn_system_task(_await, coro, name="waitkit", context=self.context.copy())
-            except RuntimeError:  # the run is at its very end, and starts nothing any more
-                coro.close()
+            with suppress(RuntimeError):  # the run is at its very end, and starts nothing any more
+                spawn_system_task(make, name="waitkit", context=self.context.copy())
 
         self._soon(spawn)
 
 
-def _is_exit(error: BaseException) -> bool:
-    """Whether it has to get out whatever else happens: asyncio lets it out of the loop (R14)."""
-    if isinstance(error, BaseExceptionGroup):
-        return _split(error, (KeyboardInterrupt, SystemExit))[0] is not None
-    return isinstance(error, KeyboardInterrupt | SystemExit)
-
-
 def _split(
-    group: BaseExceptionGroup[Any], kind: type[BaseException] | tuple[type[BaseException], ...]
-) -> tuple[BaseExceptionGroup[Any] | None, BaseExceptionGroup[Any] | None]:
-    """What of a group is of a kind, and the rest; a group of somebody's own may refuse."""
-    try:
-        return group.split(kind)
-    except Exception:
-        return None, group
+    error: BaseException, kind: type[BaseException] | tuple[type[BaseException], ...]
+) -> tuple[BaseException | None, BaseException | None]:
+    """What of an error is of a kind, and the rest; a group of somebody's own may refuse."""
+    if isinstance(error, kind):
+        return error, None
+    if isinstance(error, BaseExceptionGroup):
+        with suppress(Exception):
+            return error.split(kind)
+    return None, error
 
 
-def _without_frames(error: BaseException, count: int) -> BaseException:
+def _without_own_frames(error: BaseException) -> BaseException:
+    """Less those of `_run` and `_interruptible`."""
     trace = error.__traceback__
-    for _ in range(count):
+    for _ in range(2):
         trace = trace and trace.tb_next
     return BaseException.with_traceback(error, trace)  # whatever its own has become
 
@@ -482,10 +452,6 @@ async def _interruptible(aw: Any, scope: trio.CancelScope | None) -> Any:
         return await aw
     with scope:
         return await aw
-
-
-async def _await(coro: Coroutine[Any, Any, None]) -> None:
-    await coro
 
 
 @asynccontextmanager

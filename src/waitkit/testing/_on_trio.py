@@ -71,7 +71,7 @@ class Watchdog(trio.abc.Instrument):
         if self._on_turn is not None:
             on_turn, moves = self._on_turn, not statistics.tasks_runnable
             self._guarded(lambda: on_turn(moves))
-        if statistics.tasks_runnable or statistics.seconds_to_next_deadline != math.inf:
+        if statistics.seconds_to_next_deadline != math.inf:
             self._idle = 0
         if self._idle > 3 and self._nothing_comes():
             title = f"nothing is left to happen at {now:g} s, and these tasks wait"
@@ -118,7 +118,7 @@ class Watchdog(trio.abc.Instrument):
         self.turns = self._idle = 0
         self._attempts += 1
         if self.scope is None:
-            self.is_late = True
+            self.is_late = self.error is None
             self._break_off(error)
         elif self.error is None:
             self.error = error
@@ -173,6 +173,9 @@ def run_on_trio(
             watchdog.scope = scope
             try:
                 ending.value = await checked_coroutine(main(*args))
+            except Exception as error:
+                ending.error = error  # should Trio not come to raise it
+                raise
             finally:
                 watchdog.scope = None
                 watchdog.turns = 0
