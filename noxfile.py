@@ -66,11 +66,13 @@ def planted(session: nox.Session) -> None:
 
 @nox.session(python="3.13")
 def mutation(session: nox.Session) -> None:
-    """Change one thing in the engine at a time: a test has to fail; arguments go to the script."""
+    """Change one thing in the source at a time: a test has to fail; arguments go to the script."""
     install_group(session, "mutation")
     install_group(session, "types")
     session.install("-e", ".[test]")
     session.run("python", "tests/mutation.py", *session.posargs)
+    if not session.posargs:
+        session.run("python", "tests/constant_mutants.py")
 
 
 @nox.session

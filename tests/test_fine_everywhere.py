@@ -8,7 +8,7 @@ import gc
 import re
 import traceback
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -462,6 +462,11 @@ async def awaits_an_object() -> None:
     await Page()
 
 
+async def leaves_a_stack() -> None:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(asyncio.Event().wait)
+
+
 def without_source() -> Coroutine[Any, Any, None]:
     names: dict[str, Any] = {"wait": asyncio.Event().wait}
     exec(compile("async def unseen(): await wait()", "<template>", "exec"), names)
@@ -481,6 +486,7 @@ def without_source() -> Coroutine[Any, Any, None]:
             "awaits_an_object(), in Page.__await__() at "
             + at("yield from asyncio.Event().wait().__await__()"),
         ),
+        (leaves_a_stack, f"leaves_a_stack() at {at('async with AsyncExitStack() as stack:')}"),
         (without_source, "unseen() at <template>:1"),
         (lambda: asyncio.Event().wait(), "asyncio.locks.Event.wait()"),
     ],
@@ -491,6 +497,41 @@ def test_place_where_a_task_waits(main: Scenario, where: str) -> None:
         run(main)
     title = "nothing is left to happen at 0 s, and these tasks wait:"
     assert str(caught.value) == f"{title}\n  {where}"
+
+
+def test_place_where_trio_raised_is_in_none_of_its_libraries() -> None:
+    """R60: but in the line of the user's own that was waiting."""
+
+    async def main() -> None:
+        send, receive = trio.open_memory_channel[None](0)
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled:
+            trio.lowlevel.spawn_system_task(send.aclose)
+            with trio.CancelScope(shield=True):
+                await receive.receive()
+
+    with pytest.raises(DeadlockError) as caught:
+        run(main, backend="trio")
+    assert caught.value.__notes__ == [
+        "when it was cancelled then, main raised EndOfChannel(), raised at "
+        + at("await receive.receive()")
+    ]
+
+
+def test_cancellation_says_where_it_comes_from() -> None:
+    """R62: its message, for whoever meets it in a traceback or a debugger."""
+    messages: set[object] = set()
+
+    async def scenario() -> None:
+        try:
+            await work()
+        except asyncio.CancelledError as error:
+            messages.update(error.args)
+            raise
+
+    cancel_everywhere(scenario)
+    assert messages == {"cancelled by waitkit.testing.cancel_everywhere"}
 
 
 class Compiled(Coroutine[Any, Any, None]):

@@ -1,4 +1,4 @@
-"""The bugs that are planted on purpose still fit the source: `planted_bugs.py` tries them."""
+"""What is changed on purpose is still in the source: `planted_bugs.py` and others try it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import pathlib
 
 import pytest
 
+import waitkit
+from constant_mutants import CHANGES, files_of
 from planted_bugs import BUGS
-from planting import Change, planted
+from planting import ROOT, Change, planted
+
+PACKAGE = pathlib.Path(waitkit.__file__).parent
 
 
 @pytest.mark.parametrize("bug", BUGS)
@@ -19,6 +23,15 @@ def test_planted_bug_fits_the_source(bug: str, tmp_path: pathlib.Path) -> None:
             text = (source / "waitkit" / change.file).read_text(encoding="utf-8")
             assert change.new in text
             ast.parse(text)
+
+
+def test_changes_of_constants_fit_the_source() -> None:
+    """Each has its one place in the source, and tests that are there."""
+    for name, changes in CHANGES.items():
+        assert all((ROOT / file).exists() for file in files_of(name))
+        for change in changes:
+            text = (PACKAGE / change.file).read_text(encoding="utf-8")
+            assert text.count(change.old) == 1, change
 
 
 def test_planted_bug_that_does_not_fit_is_an_error(tmp_path: pathlib.Path) -> None:
