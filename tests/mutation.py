@@ -335,14 +335,19 @@ def judge(verdicts: list[Verdict]) -> int:
             for verdict in survivors
             if verdict.place in listed or not types.see(verdict.mutant)
         }
-    by_tests = len(verdicts) - len(survivors)
-    killed = len(verdicts) - sum(verdict.place in left for verdict in survivors)
     unlisted = left - set(listed)
     for place in sorted(unlisted):
         _say(f"{place.file} {place.function}:\n  - {place.old}\n  + {place.new}")
-    print(f"{len(verdicts)} mutants, {by_tests} killed by tests, {killed - by_tests} by mypy:")
-    print(f"{killed / len(verdicts):.1%} killed; {len(unlisted)} survivors are not listed")
-    return bool(unlisted) or killed < KILL_RATE * len(verdicts)
+    print("| module | mutants | killed by tests | by mypy | left |\n|---|---|---|---|---|")
+    for file in [*dict.fromkeys(verdict.mutant.file for verdict in verdicts), ""]:
+        among = [verdict for verdict in verdicts if file in ("", verdict.mutant.file)]
+        by_tests = sum(bool(verdict.killer) for verdict in among)
+        not_killed = sum(not verdict.killer and verdict.place in left for verdict in among)
+        numbers = by_tests, len(among) - by_tests - not_killed, not_killed
+        print(f"| {file or 'all'} | {len(among)} | {' | '.join(map(str, numbers))} |")
+    killed = 1 - not_killed / len(verdicts)
+    print(f"{killed:.1%} killed; {len(unlisted)} survivors are not listed")
+    return bool(unlisted) or killed < KILL_RATE
 
 
 def main() -> int:
