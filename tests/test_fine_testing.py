@@ -512,8 +512,8 @@ def test_consumers_are_drawn_up_to_their_bounds(
     ]
     drawn = all_drawn(strategies.consumers(**options))
     assert set(drawn) == {
-        Consumer(pause, *end, added)
-        for pause, end, added in itertools.product(
+        Consumer(pause, breaks_after, closes_after, added)
+        for pause, (breaks_after, closes_after), added in itertools.product(
             range(max_pause + 1), ends, range(max_items + 1 if adds else 1)
         )
     }
