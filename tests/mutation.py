@@ -159,16 +159,15 @@ class Mutation:
     # --- one mutant
 
     def tests_of(self, function: tuple[str, str]) -> list[str]:
-        """The tests that run a function: one case of each, then another."""
+        """The tests that run a function: some cases of each, by what they cost, then more."""
         if function not in self.tests:
             tests = [test for test, known in self.known.items() if function in known.functions]
             tests.sort(key=lambda test: self.known[test].seconds)
-            variants: Counter[str] = Counter()
+            spent: defaultdict[str, float] = defaultdict(float)
             rank = {}
             for test in tests:
-                name = test.partition("[")[0]
-                rank[test] = variants[name]
-                variants[name] += 1
+                spent[name := test.partition("[")[0]] += self.known[test].seconds
+                rank[test] = spent[name]
             self.tests[function] = sorted(tests, key=rank.__getitem__)
         return self.tests[function]
 

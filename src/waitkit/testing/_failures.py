@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -203,6 +204,10 @@ class Ending(Generic[T]):
         for error in (self.error, *others):
             for each in chained(error):
                 traceback.clear_frames(each.__traceback__)
+                frame = each.__traceback__ and each.__traceback__.tb_frame
+                with suppress(RuntimeError):  # of the loop too, up to one that still runs
+                    while frame := frame and frame.f_back:
+                        frame.clear()
 
     def unwrap(self) -> T:
         """Give back what main did, or raise: its own error first, the rest as notes on that."""
