@@ -191,15 +191,13 @@ def run_on_trio(
             except BaseException as error:
                 ending.error = error
         watchdog.main = watchdog.scope = None
-        clock._real_clock = time.perf_counter  # what falls to pieces may look at it
         if on_end is not None:
             on_end()
-        broken_off_by = [watchdog.error] if watchdog.broken_off and watchdog.error else []
-        # What fell to pieces, or a coroutine, may be held by nothing else.
-        if broken_off_by or struck_by is not None:
-            ending.let_go([*broken_off_by, *(struck_by or ())])
         if watchdog.error is not None:
             watchdog.error.__traceback__ = None  # it leads to all the tasks there were
+        # What fell to pieces, or a coroutine, may be held by nothing else.
+        if watchdog.broken_off or struck_by is not None:
+            ending.let_go(struck_by or ())
         while gc.collect() and watchdog.broken_off:  # what was never awaited says so now
             continue  # what has fallen to pieces falls further
     if ending.interrupted():
