@@ -198,8 +198,7 @@ def run_on_trio(
         # What fell to pieces, or a coroutine, may be held by nothing else.
         if watchdog.broken_off or struck_by is not None:
             ending.let_go(struck_by or ())
-        while gc.collect() and watchdog.broken_off:  # what was never awaited says so now
-            continue  # what has fallen to pieces falls further
+        gc.collect()  # what was never awaited says so now
     if ending.interrupted():
         return ending
     found, watchdog.error = watchdog.error, None
