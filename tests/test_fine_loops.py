@@ -409,10 +409,8 @@ def test_run_names_a_pending_task_that_was_dropped() -> None:
         await asyncio.sleep(1)
         gc.collect()
 
-    (told,) = failure(main)
-    assert told.startswith(
-        f"{UNHANDLED}  Task was destroyed but it is pending! 'lost': <coroutine object forever at "
-    )
+    told = "Task was destroyed but it is pending! 'lost': <coroutine object forever at "
+    assert f"{UNHANDLED}  {told}" in "\n".join(failure(main))  # and from 3.14 on, more
 
 
 def test_jobs_clean_up_where_nobody_has_imported_anyio(monkeypatch: pytest.MonkeyPatch) -> None:
