@@ -350,3 +350,14 @@ def without_remarks(errors: str) -> str:
     On a busy machine any step is slow at times.
     """
     return re.sub(r"^Executing <.* took .* seconds\n", "", errors, flags=re.MULTILINE)
+
+
+def make(helper: str, aws: Any, **options: Any) -> waitkit.ResultStream[Any]:
+    """The stream of a helper, by its name."""
+    stream: waitkit.ResultStream[Any] = getattr(waitkit, helper)(aws, **options)
+    return stream
+
+
+async def rest(stream: waitkit.ResultStream[Any]) -> list[Any]:
+    """What a stream still gives, less the outcomes around it."""
+    return plain_values([item async for item in stream])

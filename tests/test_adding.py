@@ -18,21 +18,14 @@ from jobs import (
     at,
     fail,
     future,
+    make,
     now,
     plain_values,
+    rest,
     settle,
     unshuffled,
     value,
 )
-
-
-def make(helper: str, aws: Any, **options: Any) -> waitkit.ResultStream[Any]:
-    stream: waitkit.ResultStream[Any] = getattr(waitkit, helper)(aws, **options)
-    return stream
-
-
-async def rest(stream: waitkit.ResultStream[Any]) -> list[Any]:
-    return plain_values([item async for item in stream])
 
 
 @pytest.mark.parametrize("limit", [None, 1, 2])

@@ -15,20 +15,12 @@ from jobs import (
     STREAMS,
     Gauge,
     aiter_of,
+    make,
     now,
-    plain_values,
+    rest,
     settle,
     value,
 )
-
-
-def make(helper: str, aws: Any, **options: Any) -> waitkit.ResultStream[Any]:
-    stream: waitkit.ResultStream[Any] = getattr(waitkit, helper)(aws, **options)
-    return stream
-
-
-async def rest(stream: waitkit.ResultStream[Any]) -> list[Any]:
-    return plain_values([item async for item in stream])
 
 
 @pytest.mark.parametrize("wrap", [list, tuple, iter, aiter_of])

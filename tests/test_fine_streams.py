@@ -23,24 +23,17 @@ from jobs import (
     counting,
     fail,
     logged,
+    make,
     never,
     now,
     plain_values,
     refuse,
+    rest,
     run_helper,
     settle,
     time_limit,
     value,
 )
-
-
-def make(helper: str, aws: Any, **options: Any) -> waitkit.ResultStream[Any]:
-    stream: waitkit.ResultStream[Any] = getattr(waitkit, helper)(aws, **options)
-    return stream
-
-
-async def rest(stream: waitkit.ResultStream[Any]) -> list[Any]:
-    return plain_values([item async for item in stream])
 
 
 def told(call: Callable[[], object]) -> str:

@@ -20,22 +20,14 @@ from jobs import (
     clean_up,
     counting,
     fail,
+    make,
     now,
     plain_values,
+    rest,
     settle,
     value,
 )
 from virtual_time import VirtualLoop
-
-
-def make(helper: str, aws: Any, **options: Any) -> waitkit.ResultStream[Any]:
-    stream: waitkit.ResultStream[Any] = getattr(waitkit, helper)(aws, **options)
-    return stream
-
-
-async def rest(stream: waitkit.ResultStream[Any]) -> list[Any]:
-    return plain_values([item async for item in stream])
-
 
 # aclose
 

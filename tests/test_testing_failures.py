@@ -6,7 +6,6 @@ import asyncio
 import contextvars
 import re
 import warnings
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -238,23 +237,6 @@ def test_run_leaves_an_exception_handler_to_its_owner() -> None:
 
     run(main)
     assert len(seen) == 1
-
-
-def test_run_on_trio_tells_of_generators_that_raised() -> None:
-    """R60: what Trio only logs."""
-
-    async def numbers() -> AsyncIterator[int]:
-        try:
-            yield 1
-        finally:
-            raise ValueError("of a generator")
-
-    async def main() -> None:
-        await anext(kept)
-
-    kept = numbers()
-    with pytest.raises(UnhandledError, match="of a generator"):
-        run(main, backend="trio")
 
 
 def test_run_tells_all_at_once() -> None:
