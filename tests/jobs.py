@@ -352,7 +352,7 @@ def without_remarks(errors: str) -> str:
     return re.sub(r"^Executing <.* took .* seconds\n", "", errors, flags=re.MULTILINE)
 
 
-def make(helper: str, aws: Any, **options: Any) -> waitkit.ResultStream[Any]:
+def make_stream(helper: str, aws: Any, **options: Any) -> waitkit.ResultStream[Any]:
     """The stream of a helper, by its name."""
     stream: waitkit.ResultStream[Any] = getattr(waitkit, helper)(aws, **options)
     return stream

@@ -18,7 +18,7 @@ from jobs import (
     at,
     fail,
     future,
-    make,
+    make_stream,
     now,
     plain_values,
     rest,
@@ -33,7 +33,7 @@ from jobs import (
 async def test_add_from_the_loop_body(helper: str, limit: int | None) -> None:
     """R26: a crawler adds while it iterates, after the very last result too."""
     found: list[int] = []
-    async with make(helper, [value(1, 1)], max_concurrency=limit) as stream:
+    async with make_stream(helper, [value(1, 1)], max_concurrency=limit) as stream:
         async for item in stream:
             (number,) = plain_values([item])
             found.append(number)
@@ -55,7 +55,7 @@ async def test_add_from_a_job(helper: str, limit: int | None) -> None:
             stream.add(visit(number * 2 + 1))
         return number
 
-    stream = make(helper, [visit(1)], max_concurrency=limit)
+    stream = make_stream(helper, [visit(1)], max_concurrency=limit)
     async with stream:
         assert sorted(await rest(stream)) == list(range(1, 16))
 
@@ -64,7 +64,7 @@ async def test_add_from_a_job(helper: str, limit: int | None) -> None:
 async def test_add_starts_in_a_free_slot_at_once(helper: str) -> None:
     """R26, R2: what is added starts at once if there is a free slot, else when one falls free."""
     gauge = Gauge()
-    async with make(helper, [gauge.job("a", 5)], max_concurrency=2) as stream:
+    async with make_stream(helper, [gauge.job("a", 5)], max_concurrency=2) as stream:
         stream.add(gauge.job("b", 1))
         stream.add(gauge.job("c", 1))
         await settle(2)
@@ -78,7 +78,7 @@ async def test_add_starts_in_a_free_slot_at_once(helper: str) -> None:
 async def test_add_waits_for_room_in_the_buffer(helper: str) -> None:
     """R3, R26: what is added counts against `buffersize` like any other input."""
     gauge = Gauge()
-    async with make(helper, [gauge.job("a", 1)], max_concurrency=1, buffersize=1) as stream:
+    async with make_stream(helper, [gauge.job("a", 1)], max_concurrency=1, buffersize=1) as stream:
         stream.add(gauge.job("b", 1))
         await anyio.sleep(10)
         assert gauge.started == ["a"]
@@ -93,7 +93,7 @@ async def test_added_input_comes_after_a_sized_input(helper: str) -> None:
     """R26: its index is the order of taking: after all of a sized input."""
     gauge = Gauge()
     given = [gauge.job(name, 1) for name in "abc"]
-    async with make(helper, given, max_concurrency=1) as stream:
+    async with make_stream(helper, given, max_concurrency=1) as stream:
         stream.add(gauge.job("added", 1))
         assert await rest(stream) == ["a", "b", "c", "added"]
 
@@ -103,7 +103,7 @@ async def test_added_input_comes_before_the_next_of_an_iterator(helper: str) -> 
     """R26: its index is the order of taking: before the next item of an iterator."""
     gauge = Gauge()
     given = (gauge.job(name, 1) for name in "abc")
-    async with make(helper, given, max_concurrency=1) as stream:
+    async with make_stream(helper, given, max_concurrency=1) as stream:
         stream.add(gauge.job("first", 1))
         stream.add(gauge.job("second", 1))
         assert await rest(stream) == ["a", "first", "second", "b", "c"]
@@ -113,7 +113,7 @@ async def test_added_input_comes_before_the_next_of_an_iterator(helper: str) -> 
 async def test_add_before_the_start(helper: str) -> None:
     """R26, R6: what is added before the stream starts waits for the start like the rest."""
     gauge = Gauge()
-    stream = make(helper, [gauge.job("a", 1)], max_concurrency=1)
+    stream = make_stream(helper, [gauge.job("a", 1)], max_concurrency=1)
     stream.add(gauge.job("b", 1))
     stream.extend([gauge.job("c", 1)])
     await anyio.sleep(9)
@@ -125,7 +125,7 @@ async def test_add_before_the_start(helper: str) -> None:
 @pytest.mark.parametrize("helper", STREAMS)
 async def test_add_to_a_stream_that_began_empty(helper: str) -> None:
     """R26, R33: a stream without inputs can be added to until it has been found empty."""
-    async with make(helper, []) as stream:
+    async with make_stream(helper, []) as stream:
         stream.add(value("a", 1))
         assert await rest(stream) == ["a"]
 
@@ -134,7 +134,7 @@ async def test_add_to_a_stream_that_began_empty(helper: str) -> None:
 async def test_added_index_is_the_order_of_taking(helper: str) -> None:
     """R26: indexes are given out as inputs are taken, added ones among them."""
     given = (value(name, 1) for name in "ab")
-    async with make(helper, given, max_concurrency=1) as stream:
+    async with make_stream(helper, given, max_concurrency=1) as stream:
         stream.add(value("added", 1))
         outcomes = [item async for item in stream]
     assert sorted((o.index, o.value) for o in outcomes) == [(0, "a"), (1, "added"), (2, "b")]
@@ -147,7 +147,7 @@ async def test_add_takes_every_kind_of_awaitable(helper: str) -> None:
     done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     done.set_result("done")
     task = asyncio.create_task(value("task", 1))
-    async with make(helper, []) as stream:
+    async with make_stream(helper, []) as stream:
         for aw in (done, task, waitkit.borrowed(task), task):
             stream.add(aw)
         assert await rest(stream) == ["done", "task", "task", "task"]
@@ -157,7 +157,7 @@ async def test_add_takes_every_kind_of_awaitable(helper: str) -> None:
 async def test_add_takes_what_is_no_coroutine(helper: str) -> None:
     """R1, R26: whatever can be awaited can be added, the same one twice too."""
     waiting = future()
-    async with make(helper, []) as stream:
+    async with make_stream(helper, []) as stream:
         stream.add(waiting)
         stream.add(waiting)
         at(1, waiting.set_result, "a")
@@ -168,14 +168,14 @@ async def test_add_takes_what_is_no_coroutine(helper: str) -> None:
 @pytest.mark.parametrize("helper", STREAMS)
 async def test_add_refuses_what_is_wrong(helper: str) -> None:
     """R26, R32: a TypeError, the coroutine is closed, and the stream goes on."""
-    async with make(helper, [value("a", 1)]) as stream:
+    async with make_stream(helper, [value("a", 1)]) as stream:
         wrong: Any = 42
         with pytest.raises(TypeError, match="an int, which cannot be awaited"):
             stream.add(wrong)
         with pytest.raises(TypeError, match=r"write add\(aw\)"):
             stream.add(value("b"), key="k")
         assert await rest(stream) == ["a"]
-    async with make(helper, {"k": value("a", 1)}) as keyed:
+    async with make_stream(helper, {"k": value("a", 1)}) as keyed:
         with pytest.raises(TypeError, match=r"write add\(aw, key=key\)"):
             keyed.add(value("b"))
         keyed.add(value("c", 1), key=None)
@@ -187,7 +187,7 @@ async def test_add_refuses_what_is_wrong(helper: str) -> None:
 async def test_add_refuses_the_calling_task(helper: str) -> None:
     """R4, R26: the caller would wait for itself: a ValueError, and the stream goes on."""
     me: Any = asyncio.current_task()
-    async with make(helper, [value("a", 1)]) as stream:
+    async with make_stream(helper, [value("a", 1)]) as stream:
         for aw in (me, waitkit.borrowed(me)):
             with pytest.raises(ValueError, match="the calling task"):
                 stream.add(aw)
@@ -204,7 +204,7 @@ async def run_to(stage: str, helper: str, refuse: Callable[[Any], None]) -> None
     jobs: list[Any] = [value("a")]
     if stage == "failed":
         jobs.append(fail(asyncio.IncompleteReadError(b"", None)))
-    stream = make(helper, jobs, **({"catch": ()} if helper in OUTCOME_STREAMS else {}))
+    stream = make_stream(helper, jobs, **({"catch": ()} if helper in OUTCOME_STREAMS else {}))
     async with stream:
         if stage == "exhausted":
             assert await rest(stream) == ["a"]
@@ -265,7 +265,7 @@ async def test_job_adds_after_the_end(helper: str) -> None:
             except RuntimeError as error:
                 refused.append(error)
 
-    stream = make(helper, [job()])
+    stream = make_stream(helper, [job()])
     async with stream:
         await settle(2)
     assert len(refused) == 1
@@ -274,7 +274,7 @@ async def test_job_adds_after_the_end(helper: str) -> None:
 @pytest.mark.parametrize("helper", RESULT_STREAMS)
 async def test_add_after_a_failure_that_nobody_has_seen(helper: str) -> None:
     """R26: it is given up like all that was left: coroutines are closed."""
-    async with make(helper, [fail(KeyError("x"))]) as stream:
+    async with make_stream(helper, [fail(KeyError("x"))]) as stream:
         await settle()
         stream.add(value("late"))
         stream.extend([value("late"), value("later")])
@@ -289,7 +289,7 @@ async def test_add_after_a_failure_that_nobody_has_seen(helper: str) -> None:
 async def test_task_added_after_a_failure_that_nobody_has_seen(helper: str) -> None:
     """R26: it is given up like all that was left: cancelled, and awaited."""
     task = asyncio.create_task(Gauge().job("t"))
-    async with make(helper, [fail(KeyError("x"))]) as stream:
+    async with make_stream(helper, [fail(KeyError("x"))]) as stream:
         await settle()
         stream.add(value("late"))
         stream.add(task)
@@ -301,7 +301,7 @@ async def test_task_added_after_a_failure_that_nobody_has_seen(helper: str) -> N
 @pytest.mark.parametrize("helper", OUTCOME_STREAMS)
 async def test_add_after_a_deadline_that_nobody_has_seen(helper: str) -> None:
     """R17, R26: it never started: `Cancelled(started=False)`, in input order."""
-    async with make(helper, [Gauge().job("a")], timeout=1) as stream:
+    async with make_stream(helper, [Gauge().job("a")], timeout=1) as stream:
         await anyio.sleep(2)
         stream.add(value("late"))
         stream.extend([value("later")])

@@ -20,7 +20,7 @@ from jobs import (
     at,
     cancelled_error,
     clean_up,
-    make,
+    make_stream,
     never,
     now,
     plain_values,
@@ -37,7 +37,7 @@ async def test_drain_takes_no_more(helper: str, wrap: Callable[[Any], Any]) -> N
     """R26: after `drain` the running jobs finish and are delivered, and no input is taken."""
     gauge = Gauge()
     given = (gauge.job(index, 1 + index % 2) for index in count())
-    async with make(helper, wrap(given), max_concurrency=2) as stream:
+    async with make_stream(helper, wrap(given), max_concurrency=2) as stream:
         await settle(20)
         assert unshuffled(gauge.started) == [0, 1]
         stream.drain()
@@ -53,7 +53,7 @@ async def test_drain_closes_coroutines(helper: str) -> None:
     """R26: inputs at hand are no outcomes, and coroutines are closed."""
     gauge = Gauge()
     given = [gauge.job("a", 2), value("b"), gauge.job("c", 1)]
-    async with make(helper, given, max_concurrency=1) as stream:
+    async with make_stream(helper, given, max_concurrency=1) as stream:
         await settle(3)
         stream.drain()
         assert await rest(stream) == ["a"]
@@ -77,7 +77,7 @@ async def test_drain_closes_coroutines_and_cancels_tasks(helper: str) -> None:
     done = asyncio.create_task(value("done"))
     owned = asyncio.create_task(value("owned", 9))
     given: list[Any] = [gauge.job("a", 2), value("b"), task, done, waitkit.borrowed(owned)]
-    async with make(helper, given, max_concurrency=1) as stream:
+    async with make_stream(helper, given, max_concurrency=1) as stream:
         await settle(3)
         stream.drain()
         assert await rest(stream) == ["a"]
@@ -91,11 +91,11 @@ async def test_drain_closes_coroutines_and_cancels_tasks(helper: str) -> None:
 async def test_drain_before_the_start(helper: str) -> None:
     """R26: a stream drained before it started has nothing to give."""
     gauge = Gauge()
-    async with make(helper, [gauge.job("a")]) as never_started:
+    async with make_stream(helper, [gauge.job("a")]) as never_started:
         pass
     assert never_started is not None
     gauge.started.clear()
-    stream = make(helper, [gauge.job("b")])
+    stream = make_stream(helper, [gauge.job("b")])
     stream.drain()
     async with stream:
         assert await rest(stream) == []
@@ -115,7 +115,7 @@ async def test_drain_ends_an_anext_that_waits_for_the_source(helper: str) -> Non
             await clean_up(1)
             closed.append("source")
 
-    async with make(helper, source()) as stream:
+    async with make_stream(helper, source()) as stream:
         assert plain_values([await anext(stream)]) == ["a"]
         at(1, stream.drain)
         assert await rest(stream) == []
@@ -126,7 +126,7 @@ async def test_drain_ends_an_anext_that_waits_for_the_source(helper: str) -> Non
 async def test_drain_does_not_lift_the_deadline(helper: str) -> None:
     """R17, R20, R26: what still runs at the deadline is cut off, drained or not."""
     gauge = Gauge()
-    async with make(helper, [gauge.job("a"), gauge.job("b")], timeout=2) as stream:
+    async with make_stream(helper, [gauge.job("a"), gauge.job("b")], timeout=2) as stream:
         stream.drain()
         if helper in RESULT_STREAMS:
             with pytest.raises(waitkit.DeadlineError):
@@ -148,7 +148,7 @@ async def test_drain_from_a_job(helper: str) -> None:
             stream.drain()
         return await gauge.job(index, 1)
 
-    stream = make(helper, (job(index) for index in count()), max_concurrency=2)
+    stream = make_stream(helper, (job(index) for index in count()), max_concurrency=2)
     async with stream:
         started = sorted(await rest(stream))
     assert started in ([0, 1, 2], [0, 1, 2, 3])
@@ -166,7 +166,7 @@ async def test_drain_from_the_source(helper: str) -> None:
         yield gauge.job("b", 2)
         yield gauge.job("c", 3)
 
-    stream = make(helper, source(), max_concurrency=3)
+    stream = make_stream(helper, source(), max_concurrency=3)
     async with stream:
         answer = await rest(stream)
     assert answer in (["a"], ["a", "b"])
@@ -174,12 +174,12 @@ async def test_drain_from_the_source(helper: str) -> None:
 
 
 async def check_drain_when_all_is_over(helper: str, *, block: bool) -> None:
-    stream = make(helper, [value("a")])
+    stream = make_stream(helper, [value("a")])
     async with stream if block else nullcontext():
         assert await rest(stream) == ["a"]
         stream.drain()
     stream.drain()
-    closed = make(helper, [value("a")])
+    closed = make_stream(helper, [value("a")])
     await closed.aclose()
     closed.drain()
     async with closed if block else nullcontext():
@@ -218,7 +218,7 @@ async def test_job_closes_its_own_stream(helper: str, others: int) -> None:
         after.append(now())
         return "closer"
 
-    stream = make(helper, [closer(), *(gauge.job(index) for index in range(others))])
+    stream = make_stream(helper, [closer(), *(gauge.job(index) for index in range(others))])
     async with stream:
         assert await rest(stream) == []
         assert now() == 2
@@ -242,7 +242,7 @@ async def test_several_jobs_close_their_stream(helper: str) -> None:
         finally:
             await clean_up(3)
 
-    stream = make(helper, [closer(), slow_to_stop(), closer()])
+    stream = make_stream(helper, [closer(), slow_to_stop(), closer()])
     async with stream:
         assert await rest(stream) == []
     assert now() == 4
@@ -268,7 +268,7 @@ async def test_job_that_closes_is_not_cancelled_by_one_that_closes_after_it(help
         finally:
             await clean_up(3)
 
-    stream = make(helper, [closer("a", 1), closer("b", 1), closer("c", 9), slow_to_stop()])
+    stream = make_stream(helper, [closer("a", 1), closer("b", 1), closer("c", 9), slow_to_stop()])
     async with stream:
         assert await rest(stream) == []
     assert now() == 4
@@ -293,7 +293,7 @@ async def test_jobs_that_close_their_stream_go_on_together(helper: str) -> None:
             await stream.aclose()
             await together.wait()
 
-    stream = make(helper, [first(), second()])
+    stream = make_stream(helper, [first(), second()])
     async with stream:
         assert await rest(stream) == []
     assert now() == 1
@@ -322,7 +322,7 @@ async def test_job_that_closes_again_waits_for_one_that_has_closed_and_works_on(
                 ends["second"].append(now())
                 await anyio.sleep(1)
 
-    stream = make(helper, [first(), second()])
+    stream = make_stream(helper, [first(), second()])
     async with stream:
         assert await rest(stream) == []
     assert ends == {"first": [1], "second": [1, 6]}
@@ -340,7 +340,7 @@ async def test_job_closes_the_stream_that_a_bare_loop_waits_on(helper: str) -> N
         await anyio.sleep(1)
         after.append("closer")
 
-    stream = make(helper, [closer(), Gauge().job("a")])
+    stream = make_stream(helper, [closer(), Gauge().job("a")])
     assert await rest(stream) == []
     assert after == ["closer"]
 
@@ -355,7 +355,7 @@ async def test_job_closes_its_stream_in_its_first_step(helper: str) -> None:
         await stream.aclose()
         ran.append("closer")
 
-    stream = make(helper, [closer(), gauge.job("a"), value("b")], max_concurrency=1)
+    stream = make_stream(helper, [closer(), gauge.job("a"), value("b")], max_concurrency=1)
     async with stream:
         assert await rest(stream) == []
     assert ran == ["closer"]
@@ -374,7 +374,7 @@ async def test_stream_that_is_closed_while_it_takes_an_input_cancels_that_too(he
         closing.append(asyncio.create_task(stream.aclose()))  # eager tasks: now
         yield gauge.job("b", 9)
 
-    stream = make(helper, source())
+    stream = make_stream(helper, source())
     async with stream:
         assert await rest(stream) == []
     await closing[0]
@@ -392,7 +392,7 @@ async def test_job_that_closes_in_its_first_step_is_awaited(helper: str) -> None
         await anyio.sleep(1)
         ended.append(now())
 
-    stream = make(helper, [closer()])
+    stream = make_stream(helper, [closer()])
     async with stream:
         assert await rest(stream) == []
     assert ended == [1]
@@ -407,7 +407,7 @@ async def test_value_of_the_job_that_closes_goes_to_dispose(helper: str) -> None
         await stream.aclose()
         return "closer"
 
-    stream = make(helper, [value("a"), closer()], max_concurrency=1, dispose=disposed.append)
+    stream = make_stream(helper, [value("a"), closer()], max_concurrency=1, dispose=disposed.append)
     async with stream:
         await anyio.sleep(1)
     assert sorted(disposed) == ["a", "closer"]
@@ -424,7 +424,7 @@ async def test_failure_of_the_job_that_closes_is_logged(
         await stream.aclose()
         raise error
 
-    stream = make(helper, [closer()])
+    stream = make_stream(helper, [closer()])
     async with stream:
         assert await rest(stream) == []
     assert [record.exc_info and record.exc_info[1] for record in caplog.records] == [error]
@@ -440,7 +440,7 @@ async def test_drain_from_an_async_source(helper: str) -> None:
         stream.drain()
         yield gauge.job("b", 1)
 
-    stream = make(helper, source())
+    stream = make_stream(helper, source())
     async with stream:
         assert await rest(stream) == ["a"]
     assert gauge.started == ["a"]
@@ -458,7 +458,7 @@ async def test_drain_of_a_source_that_gives_one_more(helper: str) -> None:
         except cancelled_error():
             yield gauge.job("b", 1)
 
-    async with make(helper, source()) as stream:
+    async with make_stream(helper, source()) as stream:
         await anyio.sleep(2)
         stream.drain()
         assert await rest(stream) == ["a"]

@@ -15,7 +15,7 @@ from jobs import (
     STREAMS,
     Gauge,
     aiter_of,
-    make,
+    make_stream,
     now,
     rest,
     settle,
@@ -31,7 +31,7 @@ async def test_extend_comes_behind_all_that_is_there(
     """R26: `extend` takes what the helper takes, lazily, behind what is there."""
     gauge = Gauge()
     given = (gauge.job(name, 1) for name in "ab")
-    async with make(helper, given, max_concurrency=1) as stream:
+    async with make_stream(helper, given, max_concurrency=1) as stream:
         stream.extend(wrap([gauge.job(name, 1) for name in "cd"]))
         stream.extend(wrap([gauge.job(name, 1) for name in "ef"]))
         stream.add(gauge.job("added", 1))
@@ -54,7 +54,7 @@ async def test_extend_is_lazy(helper: str) -> None:
             taken.append(name)
             yield name
 
-    async with make(helper, {"a": value("a", 1)}, max_concurrency=1) as stream:
+    async with make_stream(helper, {"a": value("a", 1)}, max_concurrency=1) as stream:
         stream.extend(waitkit.call_each(call, items(), timeout=5))
         await settle()
         assert taken == []
@@ -66,7 +66,7 @@ async def test_extend_is_lazy(helper: str) -> None:
 @pytest.mark.parametrize("helper", STREAMS)
 async def test_extend_of_keyed_inputs(helper: str) -> None:
     """R26: a keyed stream is extended by mappings, `keyed` and `call_each`."""
-    async with make(helper, {"a": value(1, 1)}, max_concurrency=1) as stream:
+    async with make_stream(helper, {"a": value(1, 1)}, max_concurrency=1) as stream:
         stream.extend({"b": value(2, 1)})
         stream.extend(waitkit.keyed([("c", value(3, 1))]))
         stream.extend(waitkit.keyed(iter([("d", value(4, 1))])))
@@ -83,14 +83,14 @@ async def test_extend_of_keyed_inputs(helper: str) -> None:
 @pytest.mark.parametrize("helper", STREAMS)
 async def test_extend_refuses_the_wrong_kind_of_keys(helper: str) -> None:
     """R32: keyed to unkeyed inputs or the reverse is a TypeError, and coroutines are closed."""
-    async with make(helper, [value("a", 1)]) as stream:
+    async with make_stream(helper, [value("a", 1)]) as stream:
         for more in ({"k": value("b")}, waitkit.keyed([("k", value("b"))])):
             with pytest.raises(TypeError, match="have no keys"):
                 stream.extend(more)
         with pytest.raises(TypeError, match="have no keys"):
             stream.extend(waitkit.call_each(value, [1]))
         assert await rest(stream) == ["a"]
-    async with make(helper, {"k": value("a", 1)}) as keyed:
+    async with make_stream(helper, {"k": value("a", 1)}) as keyed:
         with pytest.raises(TypeError, match="are keyed"):
             keyed.extend([value("b"), value("c")])
         with pytest.raises(TypeError, match="are keyed"):
@@ -101,7 +101,7 @@ async def test_extend_refuses_the_wrong_kind_of_keys(helper: str) -> None:
 @pytest.mark.parametrize("helper", STREAMS)
 async def test_extend_refuses_what_the_helper_refuses(helper: str) -> None:
     """R32: a single awaitable, a string or a bad item is a TypeError; the stream goes on."""
-    async with make(helper, [value("a", 1)]) as stream:
+    async with make_stream(helper, [value("a", 1)]) as stream:
         for wrong in (value("b"), "abc", 42, [value("b"), 42]):
             with pytest.raises(TypeError):
                 stream.extend(wrong)
@@ -115,7 +115,7 @@ async def test_extend_refuses_what_the_helper_refuses(helper: str) -> None:
 async def test_extend_refuses_a_single_task(helper: str) -> None:
     """R32: that is a TypeError too; the Task is left alone, and the stream goes on."""
     task = asyncio.create_task(value("t", 1))
-    async with make(helper, [value("a", 1)]) as stream:
+    async with make_stream(helper, [value("a", 1)]) as stream:
         with pytest.raises(TypeError):
             stream.extend(task)
         assert await rest(stream) == ["a"]
@@ -126,7 +126,7 @@ async def test_extend_refuses_a_single_task(helper: str) -> None:
 @pytest.mark.parametrize("helper", STREAMS)
 async def test_extend_by_nothing(helper: str, wrap: Callable[[Any], Any]) -> None:
     """R26, R33: extending by no inputs changes nothing, and ends nothing."""
-    async with make(helper, wrap([])) as stream:
+    async with make_stream(helper, wrap([])) as stream:
         stream.extend(wrap([]))
         stream.extend(wrap([value("a", 1)]))
         stream.extend(wrap([]))
@@ -144,7 +144,7 @@ async def test_extend_from_a_job_that_is_the_last(helper: str) -> None:
             stream.extend(job(depth - 1) for _ in range(2))
         return depth
 
-    stream = make(helper, [job(3)], max_concurrency=2)
+    stream = make_stream(helper, [job(3)], max_concurrency=2)
     async with stream:
         assert sorted(await rest(stream)) == [0] * 8 + [1] * 4 + [2] * 2 + [3]
 
@@ -166,7 +166,7 @@ async def test_source_adds_to_the_stream_that_takes_from_it(
         for item in source():
             yield item
 
-    stream = make(helper, source() if wrap is iter else async_source(), max_concurrency=1)
+    stream = make_stream(helper, source() if wrap is iter else async_source(), max_concurrency=1)
     async with stream:
         answer = await rest(stream)
     assert sorted(answer) == ["a", "added", "b", "c"]

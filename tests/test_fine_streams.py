@@ -23,7 +23,7 @@ from jobs import (
     counting,
     fail,
     logged,
-    make,
+    make_stream,
     never,
     now,
     plain_values,
@@ -49,7 +49,7 @@ def told(call: Callable[[], object]) -> str:
 @pytest.mark.parametrize("helper", STREAMS)
 async def test_messages_of_what_an_open_stream_refuses(helper: str) -> None:
     """R26, R32: each tells what to write instead; the coroutines are closed."""
-    plain, keyed = make(helper, [value("a", 1)]), make(helper, {"k": value("a", 1)})
+    plain, keyed = make_stream(helper, [value("a", 1)]), make_stream(helper, {"k": value("a", 1)})
     async with plain, keyed:
         assert told(lambda: plain.add(value("b"), key="k")) == (
             "the inputs of this stream have no keys: write add(aw)"
@@ -81,12 +81,12 @@ async def test_messages_of_what_an_open_stream_refuses(helper: str) -> None:
 @pytest.mark.parametrize("helper", STREAMS)
 async def test_messages_of_a_stream_that_takes_no_more(helper: str) -> None:
     """R26: they tell which method was called, and whether it was drained or is over."""
-    async with make(helper, [value("a", 1)]) as stream:
+    async with make_stream(helper, [value("a", 1)]) as stream:
         stream.drain()
         assert told(lambda: stream.add(value("b"))) == (
             "add() after drain(): this stream takes no more inputs"
         )
-    closed = make(helper, [])
+    closed = make_stream(helper, [])
     await closed.aclose()
     assert told(lambda: closed.extend([value("b")])) == (
         "extend() after the end: this stream is closed"
@@ -98,7 +98,7 @@ async def test_messages_of_a_stream_that_takes_no_more(helper: str) -> None:
 async def test_message_of_a_bare_loop_on_trio(helper: str) -> None:
     """R50: it tells how to write it."""
     with pytest.raises(RuntimeError) as caught:
-        await anext(make(helper, [value("a")]))
+        await anext(make_stream(helper, [value("a")]))
     assert str(caught.value) == (
         "on Trio a stream needs a block to run its jobs in: "
         "write 'async with stream:', and 'async for item in stream:' inside it"
@@ -121,7 +121,7 @@ async def test_message_of_a_job_that_raises_stop_async_iteration(helper: str) ->
 @pytest.mark.parametrize("helper", STREAMS)
 async def test_add_after_drain_is_refused_though_the_deadline_has_passed(helper: str) -> None:
     """R26: `drain` says that nothing more is taken, whatever nobody has looked at yet."""
-    async with make(helper, [never()], timeout=1) as stream:
+    async with make_stream(helper, [never()], timeout=1) as stream:
         await anyio.sleep(2)
         stream.drain()
         assert "after drain()" in told(lambda: stream.add(value("late")))
@@ -137,7 +137,7 @@ async def test_add_after_drain_is_refused_though_the_deadline_has_passed(helper:
 @pytest.mark.parametrize("helper", STREAMS)
 async def test_extend_before_the_start_comes_behind(helper: str, wrap: Callable[..., Any]) -> None:
     """R26: a sized input comes behind the iterator too, though that has not been asked yet."""
-    stream = make(helper, wrap([value("a", 1), value("b", 1)]), max_concurrency=1)
+    stream = make_stream(helper, wrap([value("a", 1), value("b", 1)]), max_concurrency=1)
     stream.extend([value("c", 1)])
     async with stream:
         assert await rest(stream) == ["a", "b", "c"]
@@ -153,7 +153,7 @@ async def test_bad_input_of_an_async_source_hides_none_behind_it(helper: str) ->
         yield 42
         await never()
 
-    async with make(helper, source(), max_concurrency=1) as stream:
+    async with make_stream(helper, source(), max_concurrency=1) as stream:
         await settle()
         stream.add(never())
         brings.set()
@@ -172,7 +172,7 @@ async def test_async_source_that_drains_at_once(helper: str) -> None:
         stream.drain()
         yield item
 
-    stream = make(helper, source())
+    stream = make_stream(helper, source())
     async with stream:
         assert await rest(stream) == []
     assert inspect.getcoroutinestate(item) == inspect.CORO_CLOSED
@@ -217,7 +217,9 @@ def calls(items: Any) -> Any:
 @pytest.mark.parametrize("helper", STREAMS)
 async def test_deadline_when_a_list_has_nothing_left(helper: str) -> None:
     """R20: all that was given has finished: nothing is cut off."""
-    async with make(helper, calls([1]), max_concurrency=1, buffersize=1, timeout=5) as stream:
+    async with make_stream(
+        helper, calls([1]), max_concurrency=1, buffersize=1, timeout=5
+    ) as stream:
         await anyio.sleep(6)
         assert len(await rest(stream)) == 1
         assert not stream.timed_out
@@ -238,7 +240,7 @@ LEFT: dict[str, tuple[Callable[[], Any], bool, int]] = {  # cut off for data? an
 async def test_deadline_when_all_that_was_taken_has_finished(helper: str, left: str) -> None:
     """R17, R20: it cuts off what is left, and what may be left; for data, a list is asked first."""
     given, cuts_off, never_made = LEFT[left]
-    async with make(helper, given(), max_concurrency=1, buffersize=1, timeout=5) as stream:
+    async with make_stream(helper, given(), max_concurrency=1, buffersize=1, timeout=5) as stream:
         await anyio.sleep(6)
         assert plain_values([await anext(stream)]) == [(1, 1) if helper in RESULT_STREAMS else 1]
         if helper in RESULT_STREAMS:
@@ -259,7 +261,7 @@ async def test_deadline_when_an_iterator_may_have_more(
 ) -> None:
     """R20: one that has not said that it is at its end has been cut off, with nothing to show."""
     given = wrap([value("a")])
-    async with make(helper, given, max_concurrency=1, buffersize=1, timeout=5) as stream:
+    async with make_stream(helper, given, max_concurrency=1, buffersize=1, timeout=5) as stream:
         await anyio.sleep(6)
         assert await rest(stream) == ["a"]
         assert stream.timed_out
@@ -271,7 +273,7 @@ async def test_rest_of_a_sized_input_is_not_asked_for(helper: str, drains: bool)
     """R2, R26: where nobody wants what is left of it, that is not even made."""
     items = Items([1, 2, 3])
     given = waitkit.call_each(lambda _: fail(Broken(), 2), items)
-    async with make(helper, given, max_concurrency=1) as stream:
+    async with make_stream(helper, given, max_concurrency=1) as stream:
         await anyio.sleep(1)
         if drains:
             stream.drain()
@@ -294,7 +296,9 @@ async def test_failure_outlives_an_anext_that_is_cancelled_during_a_disposal(
 ) -> None:
     """R24: the next one in the block raises it; then nothing is logged."""
     error = Broken()
-    async with make(helper, [fail(error, 1), refuse("late")], dispose=slow_dispose) as stream:
+    async with make_stream(
+        helper, [fail(error, 1), refuse("late")], dispose=slow_dispose
+    ) as stream:
         with pytest.raises(TimeoutError):
             async with time_limit(3):
                 await anext(stream)
@@ -321,7 +325,7 @@ async def test_caller_cancelled_while_it_leaves_a_failure(
             await clean_up(5)
 
     async def call() -> None:
-        stream = make(helper, [fail(error), job()])
+        stream = make_stream(helper, [fail(error), job()])
         if block:
             async with stream:
                 await settle()
@@ -341,7 +345,7 @@ async def test_caller_cancelled_while_it_leaves_a_failure(
 @pytest.mark.parametrize("helper", STREAMS)
 async def test_bare_stream_is_over_when_its_anext_was_cancelled(helper: str) -> None:
     """R24, R26: that closes it, so that it takes no more inputs."""
-    stream = make(helper, [never()])
+    stream = make_stream(helper, [never()])
     with pytest.raises(TimeoutError):
         async with time_limit(1):
             await anext(stream)
@@ -352,7 +356,7 @@ async def test_bare_stream_is_over_when_its_anext_was_cancelled(helper: str) -> 
 @pytest.mark.parametrize("helper", STREAMS)
 async def test_stream_dropped_with_jobs_running_is_told_where(helper: str) -> None:
     """R25: the warning is of the place where it was dropped, and carries the stream."""
-    stream = make(helper, [value("a", 1), never()])
+    stream = make_stream(helper, [value("a", 1), never()])
     await anext(stream)
     with pytest.warns(ResourceWarning) as warned:
         del stream
@@ -373,7 +377,7 @@ async def test_failure_of_a_stream_dropped_with_no_job_running_is_logged(
 ) -> None:
     """R12, R25: nobody has heard of it."""
     error = Broken()
-    stream = make(helper, [value("a", 1), fail(error, 2)])
+    stream = make_stream(helper, [value("a", 1), fail(error, 2)])
     await anext(stream)
     await anyio.sleep(2)
     del stream

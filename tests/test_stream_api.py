@@ -20,7 +20,7 @@ from jobs import (
     clean_up,
     counting,
     fail,
-    make,
+    make_stream,
     now,
     plain_values,
     rest,
@@ -55,7 +55,7 @@ async def test_aclose_cancels_and_awaits(helper: str) -> None:
     """R26, R22: `aclose` cancels what runs, awaits it, and closes what has not started."""
     gauge = Gauge()
     aws = [value("a"), slow_to_stop(gauge), value("never")]
-    async with make(helper, aws, max_concurrency=1) as stream:
+    async with make_stream(helper, aws, max_concurrency=1) as stream:
         await check_aclose(stream, gauge)
 
 
@@ -65,14 +65,14 @@ async def test_aclose_of_a_bare_stream_cancels_and_awaits(helper: str) -> None:
     """R26, R22: the same without a block."""
     gauge = Gauge()
     aws = [value("a"), slow_to_stop(gauge), value("never")]
-    await check_aclose(make(helper, aws, max_concurrency=1), gauge)
+    await check_aclose(make_stream(helper, aws, max_concurrency=1), gauge)
 
 
 @pytest.mark.parametrize("helper", STREAMS)
 async def test_aclose_twice_does_no_harm(helper: str) -> None:
     """R26: closing a stream again, also at the same time or after the end, does nothing."""
     gauge = Gauge()
-    stream = make(helper, [gauge.job("a")])
+    stream = make_stream(helper, [gauge.job("a")])
     async with stream:
         await settle(2)
         async with anyio.create_task_group() as group:
@@ -83,7 +83,7 @@ async def test_aclose_twice_does_no_harm(helper: str) -> None:
     await stream.aclose()
     assert [item async for item in stream] == []
 
-    ended = make(helper, [value("a")])
+    ended = make_stream(helper, [value("a")])
     async with ended:
         assert await rest(ended) == ["a"]
         await ended.aclose()
@@ -95,7 +95,7 @@ async def check_closed_before_the_start(
 ) -> None:
     gauge = Gauge()
     coro = gauge.job("a")
-    stream = make(helper, wrap([coro]), timeout=timeout)
+    stream = make_stream(helper, wrap([coro]), timeout=timeout)
     await stream.aclose()
     async with stream if block else nullcontext():
         assert await rest(stream) == []
@@ -135,7 +135,7 @@ async def close_after(seconds: float, stream: waitkit.ResultStream[Any]) -> None
 @pytest.mark.parametrize("helper", STREAMS)
 async def test_aclose_ends_an_anext_that_waits(helper: str) -> None:
     """R26: whoever waits for the next result gets StopAsyncIteration, once the jobs have ended."""
-    stream = make(helper, [Gauge().job("a")])
+    stream = make_stream(helper, [Gauge().job("a")])
     async with stream, anyio.create_task_group() as group:
         group.start_soon(close_after, 1, stream)
         assert await rest(stream) == []
@@ -144,7 +144,7 @@ async def test_aclose_ends_an_anext_that_waits(helper: str) -> None:
 @pytest.mark.parametrize("helper", RESULT_STREAMS)
 async def test_iteration_after_an_error_is_over(helper: str) -> None:
     """R26: after its error a stream gives StopAsyncIteration, in the block and behind it."""
-    stream = make(helper, [fail(KeyError("x"), 1), Gauge().job("a")])
+    stream = make_stream(helper, [fail(KeyError("x"), 1), Gauge().job("a")])
     async with stream:
         with pytest.raises(KeyError):
             await anext(stream)
@@ -155,7 +155,7 @@ async def test_iteration_after_an_error_is_over(helper: str) -> None:
 @pytest.mark.parametrize("helper", STREAMS)
 async def test_second_anext_is_refused(helper: str) -> None:
     """R26: a second concurrent `anext` is a RuntimeError, and the first goes on undisturbed."""
-    async with make(helper, [value("a", 1)]) as stream:
+    async with make_stream(helper, [value("a", 1)]) as stream:
         found: list[Any] = []
 
         async def take() -> None:
@@ -172,7 +172,7 @@ async def test_second_anext_is_refused(helper: str) -> None:
 @pytest.mark.parametrize("helper", STREAMS)
 async def test_entering_twice_is_refused(helper: str) -> None:
     """R26: entering a stream twice is a RuntimeError; nothing happens to the jobs."""
-    stream = make(helper, [value("a", 1)])
+    stream = make_stream(helper, [value("a", 1)])
     async with stream:
         with pytest.raises(RuntimeError, match="entered already"):
             async with stream:
@@ -191,7 +191,7 @@ async def test_repr_tells_what_it_waits_for(helper: str) -> None:
     """R26: `repr` names the helper, the stage, and counts running, finished and taken."""
     taken: list[int] = []
     given = (value(index, 1 + index) for index in counting(range(3), taken))
-    stream = make(helper, given, max_concurrency=2)
+    stream = make_stream(helper, given, max_concurrency=2)
     assert "not started: 0 running, 0 finished" in repr(stream)
     async with stream:
         assert "open: 2 running, 0 finished" in repr(stream)
@@ -218,7 +218,7 @@ async def test_repr_while_jobs_are_cut_off(helper: str) -> None:
             await clean_up(1)
             seen.append(repr(stream))
 
-    stream = make(helper, [job()], timeout=1)
+    stream = make_stream(helper, [job()], timeout=1)
     async with stream:
         assert len([item async for item in stream]) == 1
     assert "closing: 1 running" in seen[0]
